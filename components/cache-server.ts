@@ -1,0 +1,86 @@
+import * as pulumi from "@pulumi/pulumi";
+import { generateSigningKeypair } from "../keys/signing-key.ts";
+import type { ConnectionArgs } from "./connection.ts";
+import { Machine } from "./machine.ts";
+import { settingsJson } from "./settings.ts";
+import { storedKeypair } from "./stored-keypair.ts";
+
+export interface CacheServerArgs {
+  /** How the operator reaches the machine. */
+  connection: ConnectionArgs;
+  /** The host name or address under which clients reach it. @default the component's name */
+  address?: pulumi.Input<string> | undefined;
+  /** The port of its sshd, for clients. @default `connection.port`, or 22 */
+  port?: pulumi.Input<number> | undefined;
+  /** Any text; when it changes, the signing key is renewed. @default "1" */
+  rotation?: pulumi.Input<string> | undefined;
+}
+
+/**
+ * A NixOS machine that serves its store over SSH to the clients that are authorized, and to nobody else
+ * (NixOS: `nix.sshServe`), and signs what it serves.
+ *
+ * @example
+ * const kalaw = new CacheServer("kalaw", {
+ *   connection: { host: "kalaw.lan", hostKey: "ssh-ed25519 AAAA…" },
+ * });
+ */
+export class CacheServer extends pulumi.ComponentResource {
+  /** The component's name. */
+  readonly name: string;
+  /** The host name or address under which clients reach it. */
+  readonly address: pulumi.Output<string>;
+  /** The port of its sshd, for clients. */
+  readonly port: pulumi.Output<number>;
+  /** Its SSH host key, as `type base64`. */
+  readonly hostKey: pulumi.Output<string>;
+  /** `name:base64`: what a machine that fetches from here has to trust (nix.conf(5), `trusted-public-keys`). */
+  readonly trustedPublicKey: pulumi.Output<string>;
+  /** For a client's own steps on this machine. @internal */
+  readonly machine: Machine;
+  /** What a client has to wait for: the machine serves. @internal */
+  readonly ready: pulumi.Resource;
+
+  constructor(name: string, args: CacheServerArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("nixos-cache:index:CacheServer", name, {}, opts);
+    this.name = name;
+    this.address = pulumi.output(args.address ?? name);
+    this.port = pulumi.output(args.port ?? args.connection.port).apply((port) => port ?? 22);
+    this.hostKey = pulumi.output(args.connection.hostKey).apply(withoutComment);
+
+    const key = storedKeypair(
+      `${name}-signing-key`,
+      () => generateSigningKeypair(name),
+      args.rotation ?? "1",
+      this,
+    );
+    const keyName = pulumi.unsecret(key.name);
+    this.trustedPublicKey = pulumi.unsecret(key.publicKey);
+
+    this.machine = new Machine(name, args.connection, this);
+    const signing = this.machine.step(`${name}-signing`, {
+      run: pulumi.interpolate`signing-key ${keyName}`,
+      undo: pulumi.interpolate`remove-signing-key ${keyName}`,
+      stdin: key.privateKey,
+      replaceOn: keyName,
+    });
+    this.ready = this.machine.step(`${name}-settings`, {
+      run: "settings server",
+      undo: "remove-settings server",
+      stdin: keyName.apply((signingKey) => settingsJson({ signingKeys: [signingKey] })),
+      after: [signing],
+    });
+
+    this.registerOutputs({
+      address: this.address,
+      port: this.port,
+      hostKey: this.hostKey,
+      trustedPublicKey: this.trustedPublicKey,
+    });
+  }
+}
+
+/** `host.pub` files end in a comment; known_hosts and we have no use for it. */
+function withoutComment(publicKey: string): string {
+  return publicKey.trim().split(/\s+/).slice(0, 2).join(" ");
+}

@@ -1,0 +1,39 @@
+import type { types } from "@pulumi/command";
+import type * as pulumi from "@pulumi/pulumi";
+
+/** How the operator reaches a machine as root over SSH. */
+export interface ConnectionArgs {
+  /** Host name or address, as seen from the operator's computer. */
+  host: pulumi.Input<string>;
+  /** @default 22 */
+  port?: pulumi.Input<number> | undefined;
+  /** A user who is root. @default "root" */
+  user?: pulumi.Input<string> | undefined;
+  /**
+   * The machine's SSH host key, ed25519 or ECDSA: `ssh-ed25519 AAAA…`, one line of
+   * `/etc/ssh/ssh_host_ed25519_key.pub`. Without it the plugin would verify nothing, so it is required.
+   */
+  hostKey: pulumi.Input<string>;
+  /** The operator's private key, PEM. @default the SSH agent's keys */
+  privateKey?: pulumi.Input<string> | undefined;
+  /** The passphrase of `privateKey`. */
+  privateKeyPassword?: pulumi.Input<string> | undefined;
+}
+
+/**
+ * The connection as the `command` plugin takes it. Field by field, never spread: for an unknown field the
+ * plugin prints the whole object, the private key with it.
+ */
+export function commandConnection(args: ConnectionArgs): types.input.remote.ConnectionArgs {
+  return {
+    host: args.host,
+    port: args.port ?? 22,
+    user: args.user ?? "root",
+    hostKey: args.hostKey,
+    ...(args.privateKey !== undefined && { privateKey: args.privateKey }),
+    ...(args.privateKeyPassword !== undefined && { privateKeyPassword: args.privateKeyPassword }),
+    // 7 dials: two seconds of patience with an sshd that restarts, half a minute with a host that is off.
+    dialErrorLimit: 6,
+    perDialTimeout: 5,
+  };
+}

@@ -1,0 +1,256 @@
+import sshpk from "sshpk";
+import { z } from "zod";
+
+/** The prefix of every setting in the stack file, `Pulumi.<stack>.yaml`. */
+export const namespace = "nixos-cache";
+
+/** What a person wrote wrong: one line for each mistake, each with the setting's name and what to write. */
+export class ConfigError extends Error {
+  override name = "ConfigError";
+}
+
+// The host name of a machine, and the first part of resource and key names: one label of RFC 1123, lower case.
+const machineName = z
+  .string()
+  .regex(
+    /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/,
+    "is no valid host name: write 1 to 63 of a-z, 0-9 and -, with no - at either end",
+  );
+
+const hostName = z
+  .string({ error: expected("is no text", "write a host name or an IPv4 address") })
+  .regex(
+    /^(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$/,
+    "is no host name or IPv4 address: write it without user, port or scheme, like kalaw.lan",
+  );
+
+const port = z
+  .int({ error: expected("is no port", "write a whole number from 1 to 65535, like 22") })
+  .min(1, "is no port: write a whole number from 1 to 65535, like 22")
+  .max(65535, "is no port: write a whole number from 1 to 65535, like 22");
+
+const whereHostKeys =
+  "write the line of /etc/ssh/ssh_host_ed25519_key.pub on that machine, ssh-ed25519 AAAA…";
+
+const hostKey = z
+  .string({ error: expected("is no text", whereHostKeys) })
+  .superRefine((text, context) => {
+    const complaint = complaintAboutHostKey(text);
+    if (complaint !== undefined) {
+      context.addIssue({ code: "custom", message: `${complaint}: ${whereHostKeys}` });
+    }
+  });
+
+const connection = z.strictObject(
+  {
+    host: hostName,
+    port: port.optional(),
+    user: z
+      .literal("root", {
+        error: "is not root: the machine is configured and rebuilt as root, write root",
+      })
+      .optional(),
+    hostKey,
+  },
+  { error: expected("is no group of settings", "write { host: …, hostKey: … }") },
+);
+
+const server = z.strictObject(
+  {
+    connection,
+    address: hostName.optional(),
+    port: port.optional(),
+  },
+  { error: "is no group of settings: write { connection: { host: …, hostKey: … } }" },
+);
+
+const client = z.strictObject(
+  {
+    connection,
+    servers: z
+      .array(z.string({ error: "is no text: write the name of a server" }), {
+        error: expected("is no list", "write the names of its servers, like [kalaw]"),
+      })
+      .min(1, "is empty: write the names of its servers, like [kalaw]"),
+    priority: z
+      .int({ error: "is no priority: write a whole number from 0 on; cache.nixos.org has 40" })
+      .min(0, "is no priority: write a whole number from 0 on; cache.nixos.org has 40")
+      .optional(),
+  },
+  { error: "is no group of settings: write { connection: {…}, servers: [kalaw] }" },
+);
+
+const stackConfig = z.strictObject({
+  rotation: z
+    .string({ error: 'is no text: write any word or number in quotes, like "1"' })
+    .default("1"),
+  privateKey: z.string().optional(),
+  privateKeyPassword: z.string().optional(),
+  servers: z
+    .record(machineName, server, {
+      error: expected(
+        "is no group of servers",
+        "write kalaw: { connection: { host: …, hostKey: … } }",
+      ),
+    })
+    .refine(
+      (servers) => Object.keys(servers).length > 0,
+      "is empty: write at least one server, or run `pulumi destroy` to take all away",
+    ),
+  clients: z
+    .record(machineName, client, {
+      error: "is no group of clients: write pai: { connection: {…}, servers: [kalaw] }",
+    })
+    .default({}),
+});
+
+/** The stack's settings, checked. `privateKey` and its password are left to `pulumi.Config`, as secrets. */
+export type StackConfig = z.infer<typeof stackConfig>;
+
+/**
+ * Parses the settings of a stack.
+ * @param settings every setting of the stack as Pulumi hands it over: `nixos-cache:name` → text or JSON
+ *   (`pulumi.runtime.allConfig`); those of other namespaces are none of ours
+ * @throws ConfigError with a line for every mistake
+ */
+export function parseStackConfig(settings: Record<string, string>): StackConfig {
+  const ours = Object.entries(settings).flatMap(([key, text]) =>
+    key.startsWith(`${namespace}:`) ? [[key.slice(namespace.length + 1), text] as const] : [],
+  );
+  const parsed = stackConfig.safeParse(
+    Object.fromEntries(
+      ours.map(([key, text]) => [key, structured.has(key) ? fromJson(text) : text]),
+    ),
+  );
+  const mistakes = parsed.success
+    ? mistakesBetweenMachines(parsed.data)
+    : parsed.error.issues.flatMap(describe);
+  if (mistakes.length > 0 || !parsed.success) {
+    throw new ConfigError(mistakes.join("\n"));
+  }
+  return parsed.data;
+}
+
+const structured = new Set(["servers", "clients"]);
+
+/** Structured settings are JSON; what is no JSON stays text, and the schema says what was expected. */
+function fromJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/** The message for a value that is not there, or of another type. */
+function expected(wrong: string, advice: string): (issue: { input?: unknown }) => string {
+  return ({ input }) => `${input === undefined ? "is missing" : wrong}: ${advice}`;
+}
+
+function complaintAboutHostKey(text: string): string | undefined {
+  const [type] = text.trim().split(/\s+/);
+  if (type === "ssh-rsa" || type === "rsa-sha2-256" || type === "rsa-sha2-512") {
+    return "is an RSA key, which never matches a modern sshd's";
+  }
+  try {
+    const key = sshpk.parseKey(text.trim(), "ssh");
+    return key.type === "ed25519" || key.type === "ecdsa" ? undefined : `is a ${key.type} key`;
+  } catch {
+    return "is no SSH public key";
+  }
+}
+
+/** zod's issues in words: `nixos-cache:servers.kalaw.connection.hostKey is missing: write …`. */
+function describe(issue: z.core.$ZodIssue): string[] {
+  switch (issue.code) {
+    case "unrecognized_keys":
+      return issue.keys.map(
+        (key) =>
+          `${settingName([...issue.path, key])} is no setting: write one of ${settingsAt(issue.path).join(", ")}`,
+      );
+    case "invalid_key":
+      return issue.issues.map((inner) => `${settingName(issue.path)} ${inner.message}`);
+    default:
+      return [`${settingName(issue.path)} ${issue.message}`];
+  }
+}
+
+function settingName(path: PropertyKey[]): string {
+  return path.reduce<string>(
+    (name, part) =>
+      typeof part === "number"
+        ? `${name}[${part}]`
+        : `${name}${name.endsWith(":") ? "" : "."}${String(part)}`,
+    `${namespace}:`,
+  );
+}
+
+function settingsAt(path: PropertyKey[]): string[] {
+  const [group, , part] = path;
+  const schema =
+    part === "connection"
+      ? connection
+      : group === "servers"
+        ? server
+        : group === "clients"
+          ? client
+          : stackConfig;
+  return Object.keys(schema.shape);
+}
+
+/** What no single setting shows: names that lead nowhere, and one machine under two names. */
+function mistakesBetweenMachines({ servers, clients }: StackConfig): string[] {
+  const mistakes: string[] = [];
+
+  for (const [name, { servers: wanted }] of Object.entries(clients)) {
+    wanted.forEach((serverName, i) => {
+      const setting = `${namespace}:clients.${name}.servers[${i}]`;
+      if (serverName === name) {
+        mistakes.push(
+          `${setting} is ${name} itself: a machine has no use for its own cache, take it out`,
+        );
+      } else if (!(serverName in servers)) {
+        mistakes.push(
+          `${setting} names "${serverName}", which is no server: write one of ${Object.keys(servers).join(", ")}`,
+        );
+      } else if (wanted.indexOf(serverName) !== i) {
+        mistakes.push(`${setting} names ${serverName} again: write each server once`);
+      }
+    });
+  }
+
+  const addresses = new Map<string, string>();
+  for (const [name, { address = name, port, connection }] of Object.entries(servers)) {
+    const place = `${address} port ${port ?? connection.port ?? 22}`;
+    const other = addresses.get(place);
+    if (other !== undefined) {
+      mistakes.push(
+        `${namespace}:servers.${name}.address is ${place}, like that of ${other}: write each server's own address`,
+      );
+    }
+    addresses.set(place, name);
+  }
+
+  const machines = new Map<string, string>();
+  for (const group of ["servers", "clients"] as const) {
+    for (const [name, { connection }] of Object.entries({ servers, clients }[group])) {
+      const place = `${connection.host} port ${connection.port ?? 22}`;
+      const other = machines.get(place);
+      if (other !== undefined && other !== name) {
+        mistakes.push(
+          `${namespace}:${group}.${name}.connection.host is ${place}, like that of ${other}: ` +
+            `write its own, or call the machine ${other} in both places`,
+        );
+      }
+      machines.set(place, name);
+    }
+  }
+  for (const name of Object.keys(clients).filter((name) => name in servers)) {
+    if (JSON.stringify(servers[name]?.connection) !== JSON.stringify(clients[name]?.connection)) {
+      mistakes.push(
+        `${namespace}:clients.${name}.connection is another than that of the server ${name}: write the same, or another name`,
+      );
+    }
+  }
+  return mistakes;
+}

@@ -1,0 +1,67 @@
+import { createHash } from "node:crypto";
+import forge from "node-forge";
+import sshpk from "sshpk";
+
+/** An SSH keypair, both halves as the texts that OpenSSH reads. */
+export interface SshKeypair {
+  /** One line, as in authorized_keys: `ssh-ed25519 AAAA… comment` (sshd(8), "AUTHORIZED_KEYS FILE FORMAT"). */
+  publicKey: string;
+  /** PEM in OpenSSH's own format, without passphrase (openssh/PROTOCOL.key). */
+  privateKey: string;
+  /** When it was made: ISO 8601, UTC. */
+  created: string;
+}
+
+/**
+ * Makes an ed25519 SSH keypair.
+ * @param comment stands at the end of the public key, so that a person knows whose it is
+ */
+export function generateSshKeypair(comment: string, now = new Date()): SshKeypair {
+  const { publicKey, privateKey } = forge.pki.ed25519.generateKeyPair();
+  return sshKeypairFromRaw(publicKey, privateKey, comment, now);
+}
+
+/** Writes a raw ed25519 key (32 bytes public; 64 bytes private: seed, then public half) as OpenSSH's texts. */
+export function sshKeypairFromRaw(
+  publicKey: Uint8Array,
+  privateKey: Uint8Array,
+  comment: string,
+  now: Date,
+): SshKeypair {
+  const key = new sshpk.PrivateKey({
+    type: "ed25519",
+    parts: [
+      { name: "A", data: Buffer.from(publicKey) },
+      { name: "k", data: Buffer.from(privateKey.subarray(0, 32)) },
+    ],
+  });
+  key.comment = comment;
+  const half = key.toPublic();
+  half.comment = comment;
+  return {
+    publicKey: half.toString("ssh"),
+    privateKey: `${key.toString("ssh-private").trimEnd()}\n`,
+    created: now.toISOString(),
+  };
+}
+
+/**
+ * The fingerprint that `ssh-keygen -l` prints: `SHA256:` and unpadded base64.
+ * @param publicKey one line, `type base64 [comment]`
+ */
+export function sshFingerprint(publicKey: string): string {
+  return `SHA256:${digest(publicKey).toString("base64").replaceAll("=", "")}`;
+}
+
+/** The same fingerprint in base64url and without its `SHA256:`, fit for a file's name. */
+export function fingerprintForFileName(publicKey: string): string {
+  return digest(publicKey).toString("base64url");
+}
+
+function digest(publicKey: string): Buffer {
+  const blob = publicKey.split(" ")[1];
+  if (blob === undefined) {
+    throw new Error("not an SSH public key line: expected `type base64 [comment]`");
+  }
+  return createHash("sha256").update(Buffer.from(blob, "base64")).digest();
+}

@@ -1,0 +1,217 @@
+import { describe, expect, test } from "vitest";
+import { ConfigError, parseStackConfig } from "../../config/stack-config.ts";
+
+const hostKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINFeRaPGyeUfO/zbdjrsARlJWOwFOy38RuyB7a/r1WIP";
+const rsaKey =
+  "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAQQCo9+BpMRYQ/dL3DS2CyJxRF+j6ctbT3/Qp84+KeFhnii7NT7fELilKUSnxS30WAvQCCo2yU1orfgqr41mM70MB";
+
+const kalaw = { connection: { host: "kalaw.lan", user: "root", hostKey }, address: "kalaw" };
+const pai = { connection: { host: "pai.lan", hostKey }, servers: ["kalaw"], priority: 30 };
+
+/** The stack file's settings as Pulumi hands them over. */
+function settings(overrides: Record<string, unknown> = {}): Record<string, string> {
+  const all = { servers: { kalaw }, clients: { pai }, ...overrides };
+  return Object.fromEntries(
+    Object.entries(all).flatMap(([name, value]) =>
+      value === undefined
+        ? []
+        : [[`nixos-cache:${name}`, typeof value === "string" ? value : JSON.stringify(value)]],
+    ),
+  );
+}
+
+/** The message that a person gets for these settings. */
+function complaint(overrides: Record<string, unknown>): string {
+  try {
+    parseStackConfig(settings(overrides));
+  } catch (error) {
+    if (error instanceof ConfigError) return error.message;
+    throw error;
+  }
+  throw new Error("the settings were taken");
+}
+
+const server = (change: object) => ({ servers: { kalaw: { ...kalaw, ...change } } });
+const client = (change: object) => ({ clients: { pai: { ...pai, ...change } } });
+const login = (change: object) => server({ connection: { ...kalaw.connection, ...change } });
+
+describe("settings that are right", () => {
+  test("are taken as they are, with their defaults", () => {
+    expect(parseStackConfig(settings())).toEqual({
+      rotation: "1",
+      servers: { kalaw },
+      clients: { pai },
+    });
+  });
+
+  test("of other namespaces are none of ours", () => {
+    expect(parseStackConfig({ ...settings(), "aws:region": "eu" }).rotation).toBe("1");
+  });
+
+  test("a server without clients", () => {
+    expect(parseStackConfig(settings({ clients: undefined })).clients).toEqual({});
+    expect(parseStackConfig(settings({ clients: {} })).clients).toEqual({});
+  });
+
+  test("a machine that serves and fetches", () => {
+    const nas = { connection: { host: "nas.lan", hostKey } };
+    const both = { connection: nas.connection, servers: ["kalaw"] };
+    const config = parseStackConfig(
+      settings({ servers: { kalaw, nas }, clients: { pai, nas: both } }),
+    );
+    expect(Object.keys(config.clients)).toEqual(["pai", "nas"]);
+  });
+
+  test("a host key with its comment, and an ECDSA one", () => {
+    const ecdsa =
+      "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBEmKSENjQEezOmxkZMy7opKgwFB9nkt5YRrYMjNuG5N87uRgg6CLrbo5wAdT/y6v0mKV0U2w0WZ2YB/++Tpockg=";
+    for (const key of [`${hostKey} root@kalaw`, ecdsa]) {
+      expect(parseStackConfig(settings(login({ hostKey: key }))).servers.kalaw).toBeDefined();
+    }
+  });
+});
+
+describe("every mistake is named, with what to write instead", () => {
+  const whereHostKeys =
+    "write the line of /etc/ssh/ssh_host_ed25519_key.pub on that machine, ssh-ed25519 AAAA…";
+  const hostKeySetting = "nixos-cache:servers.kalaw.connection.hostKey";
+
+  test.each<[string, Record<string, unknown>, string]>([
+    [
+      "no host key",
+      login({ hostKey: undefined }),
+      `${hostKeySetting} is missing: ${whereHostKeys}`,
+    ],
+    [
+      "an RSA host key",
+      login({ hostKey: rsaKey }),
+      `${hostKeySetting} is an RSA key, which never matches a modern sshd's: ${whereHostKeys}`,
+    ],
+    [
+      "a broken host key",
+      login({ hostKey: "ssh-ed25519 AAAA" }),
+      `${hostKeySetting} is no SSH public key: ${whereHostKeys}`,
+    ],
+    [
+      "an unknown server",
+      client({ servers: ["kalwa"] }),
+      'nixos-cache:clients.pai.servers[0] names "kalwa", which is no server: write one of kalaw',
+    ],
+    [
+      "a typo in a client",
+      client({ priorty: 1 }),
+      "nixos-cache:clients.pai.priorty is no setting: write one of connection, servers, priority",
+    ],
+    [
+      "a typo in a connection",
+      login({ hostkey: "x" }),
+      "nixos-cache:servers.kalaw.connection.hostkey is no setting: write one of host, port, user, hostKey",
+    ],
+    [
+      "a typo at the top",
+      { rotations: "2" },
+      "nixos-cache:rotations is no setting: write one of rotation, privateKey, privateKeyPassword, servers, clients",
+    ],
+    [
+      "a bad machine name",
+      { servers: { "Kalaw!": kalaw }, clients: {} },
+      "nixos-cache:servers.Kalaw! is no valid host name: write 1 to 63 of a-z, 0-9 and -, with no - at either end",
+    ],
+    [
+      "a bad host",
+      login({ host: "root@kalaw" }),
+      "nixos-cache:servers.kalaw.connection.host is no host name or IPv4 address: write it without user, port or scheme, like kalaw.lan",
+    ],
+    [
+      "no host",
+      login({ host: undefined }),
+      "nixos-cache:servers.kalaw.connection.host is missing: write a host name or an IPv4 address",
+    ],
+    [
+      "a port out of range",
+      login({ port: 70000 }),
+      "nixos-cache:servers.kalaw.connection.port is no port: write a whole number from 1 to 65535, like 22",
+    ],
+    [
+      "a port that is no number",
+      server({ port: "ssh" }),
+      "nixos-cache:servers.kalaw.port is no port: write a whole number from 1 to 65535, like 22",
+    ],
+    [
+      "another user than root",
+      login({ user: "me" }),
+      "nixos-cache:servers.kalaw.connection.user is not root: the machine is configured and rebuilt as root, write root",
+    ],
+    [
+      "a client of itself",
+      { clients: { kalaw: { connection: kalaw.connection, servers: ["kalaw"] } } },
+      "nixos-cache:clients.kalaw.servers[0] is kalaw itself: a machine has no use for its own cache, take it out",
+    ],
+    [
+      "a server named twice",
+      client({ servers: ["kalaw", "kalaw"] }),
+      "nixos-cache:clients.pai.servers[1] names kalaw again: write each server once",
+    ],
+    [
+      "one address for two servers",
+      {
+        servers: {
+          kalaw,
+          nas: { connection: { host: "nas.lan", hostKey }, address: "kalaw" },
+        },
+      },
+      "nixos-cache:servers.nas.address is kalaw port 22, like that of kalaw: write each server's own address",
+    ],
+    [
+      "one machine under two names",
+      { clients: { pai: { ...pai, connection: kalaw.connection } } },
+      "nixos-cache:clients.pai.connection.host is kalaw.lan port 22, like that of kalaw: write its own, or call the machine kalaw in both places",
+    ],
+    [
+      "two connections to one machine",
+      {
+        servers: { kalaw, nas: { connection: { host: "nas.lan", hostKey } } },
+        clients: { nas: { connection: { host: "nas.home", hostKey }, servers: ["kalaw"] } },
+      },
+      "nixos-cache:clients.nas.connection is another than that of the server nas: write the same, or another name",
+    ],
+    [
+      "no servers at all",
+      { servers: undefined },
+      "nixos-cache:servers is missing: write kalaw: { connection: { host: …, hostKey: … } }",
+    ],
+    [
+      "an empty group of servers",
+      { servers: {}, clients: {} },
+      "nixos-cache:servers is empty: write at least one server, or run `pulumi destroy` to take all away",
+    ],
+    [
+      "an empty list",
+      client({ servers: [] }),
+      "nixos-cache:clients.pai.servers is empty: write the names of its servers, like [kalaw]",
+    ],
+    [
+      "text for a list",
+      client({ servers: "kalaw" }),
+      "nixos-cache:clients.pai.servers is no list: write the names of its servers, like [kalaw]",
+    ],
+    [
+      "text for a group",
+      { servers: "kalaw" },
+      "nixos-cache:servers is no group of servers: write kalaw: { connection: { host: …, hostKey: … } }",
+    ],
+    [
+      "a priority below zero",
+      client({ priority: -1 }),
+      "nixos-cache:clients.pai.priority is no priority: write a whole number from 0 on; cache.nixos.org has 40",
+    ],
+  ])("%s", (_, overrides, message) => {
+    expect(complaint(overrides)).toBe(message);
+  });
+
+  test("several mistakes at once, a line each", () => {
+    expect(
+      complaint({ ...login({ port: 0 }), ...client({ servers: [] }) }).split("\n"),
+    ).toHaveLength(2);
+  });
+});
