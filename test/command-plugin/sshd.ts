@@ -1,0 +1,113 @@
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { opensshServer } from "./openssh-server.ts";
+
+/** The password of root at the test server, and only there. */
+export const password = "only-for-the-test-sshd";
+
+/** One real sshd on 127.0.0.1 in a mount namespace of its own, which logs in root by key or password. */
+export class Sshd {
+  readonly folder = mkdtempSync(join(tmpdir(), "command-plugin-sshd-"));
+  port = 0;
+  /** Everything it logged, a line each. */
+  readonly log: string[] = [];
+  #process: ChildProcess | undefined;
+
+  async start(): Promise<void> {
+    const server = await opensshServer();
+    for (const type of ["ed25519", "ecdsa", "rsa"]) this.#keygen(`host-${type}`, type);
+    this.#keygen("operator", "ed25519");
+    this.#keygen("operator-ecdsa", "ecdsa");
+    this.#keygen("operator-locked", "ed25519", "correct horse");
+    this.#keygen("stranger", "ed25519");
+    const authorized = ["operator", "operator-ecdsa", "operator-locked"];
+    this.#write("authorized_keys", authorized.map((name) => this.publicKey(name)).join("\n"));
+    const hash = execFileSync("openssl", ["passwd", "-6", "-stdin"], { input: password });
+    this.#write(
+      "passwd",
+      `${readFileSync("/etc/passwd")}sshd:x:65533:65534::/run/sshd:/bin/false\n`,
+    );
+    this.#write("shadow", `root:${hash.toString().trim()}:19000:0:99999:7:::\n`);
+    this.port = await freePort();
+    this.#write("config", this.#config());
+    const script = `set -eu
+      mount --make-rprivate /
+      mount -t overlay -o "lowerdir=$1/usr:/usr" overlay /usr
+      mount --bind "$2/passwd" /etc/passwd
+      mount --bind "$2/shadow" /etc/shadow
+      mount -t tmpfs tmpfs /run
+      mkdir -m 755 /run/sshd
+      exec /usr/sbin/sshd -D -e -f "$2/config"`;
+    const argv = ["--mount", "sh", "-c", script, "sh", server, this.folder];
+    this.#process = spawn("unshare", argv, { stdio: ["ignore", "ignore", "pipe"] });
+    const lines = createInterface({ input: this.#process.stderr as NodeJS.ReadableStream });
+    await new Promise<void>((resolve, reject) => {
+      lines.on("line", (line) => {
+        this.log.push(line);
+        if (line.startsWith("Server listening on")) resolve();
+      });
+      this.#process?.on("exit", () => reject(new Error(`sshd ended:\n${this.log.join("\n")}`)));
+    });
+  }
+
+  async stop(): Promise<void> {
+    if (this.#process?.exitCode === null) {
+      this.#process.kill();
+      await once(this.#process, "exit");
+    }
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  privateKey(name: string): string {
+    return readFileSync(join(this.folder, name), "utf8");
+  }
+
+  publicKey(name: string): string {
+    return readFileSync(join(this.folder, `${name}.pub`), "utf8").trim();
+  }
+
+  #config(): string {
+    const hostKeys = ["ed25519", "ecdsa", "rsa"].map(
+      (type) => `HostKey ${this.folder}/host-${type}`,
+    );
+    return [
+      ...hostKeys,
+      `ListenAddress 127.0.0.1:${this.port}`,
+      `AuthorizedKeysFile ${this.folder}/authorized_keys`,
+      "PidFile none",
+      "StrictModes no",
+      "UsePAM no",
+      "PermitRootLogin yes",
+      "PasswordAuthentication yes",
+      "KbdInteractiveAuthentication no",
+      "MaxStartups 100",
+      "LogLevel VERBOSE",
+      "AcceptEnv GREETING",
+      "",
+    ].join("\n");
+  }
+
+  #keygen(name: string, type: string, passphrase = ""): void {
+    const file = join(this.folder, name);
+    execFileSync("ssh-keygen", ["-q", "-t", type, "-N", passphrase, "-C", name, "-f", file]);
+  }
+
+  #write(name: string, text: string): void {
+    writeFileSync(join(this.folder, name), text, { mode: name === "shadow" ? 0o600 : 0o644 });
+  }
+}
+
+/** A port that nothing listens on. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, "close");
+  return port;
+}
