@@ -1,0 +1,287 @@
+import { createHash } from "node:crypto";
+import { existsSync, realpathSync } from "node:fs";
+import { mkdir, readdir, readFile, rm, rmdir, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { baseTree } from "./base-tree.ts";
+import { Cgroup } from "./cgroup.ts";
+import { Host } from "./host.ts";
+import { makeKeyPair } from "./key-pair.ts";
+import { withLock } from "./lock.ts";
+import { Network, operator } from "./network.ts";
+import { type Outcome, outcome } from "./outcome.ts";
+import type { Report } from "./report.ts";
+import { checkComputer, meetRequirements, thisComputer } from "./requirements.ts";
+import { until } from "./until.ts";
+
+/** How a host is. `cut`: it runs, and its network cable is unplugged. */
+export interface HostStatus {
+  host: string;
+  state: "running" | "cut" | "off" | "not made";
+  address: string;
+}
+
+/**
+ * Throwaway hosts on this computer, in a network of their own: see the README, "The lab".
+ *
+ * Everything that a lab is made of is in its folder, or is named after its id, which is a hash of
+ * the folder's path. So labs in different folders have nothing to do with each other.
+ */
+export class Lab {
+  /** The lab's folder, an absolute path. */
+  readonly folder: string;
+  /** What the lab's control groups are named after. */
+  readonly id: string;
+  readonly hosts: readonly string[];
+  /** What to put before a command so that it runs where the hosts' addresses can be reached. */
+  readonly enter: readonly string[];
+  /** The private key (OpenSSH, ed25519, mode 0600) that root of each host lets in. */
+  readonly operatorKeyFile: string;
+  /** The hosts' addresses with their host keys, in the format of OpenSSH's known_hosts. */
+  readonly knownHostsFile: string;
+  private readonly network: Network;
+
+  /** @param hosts the names that `up` makes hosts of: up to 15 of a-z, 0-9 and "-". */
+  constructor(
+    folder = process.env.NIXOS_CACHE_LAB || join(import.meta.dirname, "..", ".lab"),
+    hosts: readonly string[] = ["kalaw", "pai"],
+  ) {
+    for (const host of hosts)
+      if (!/^[a-z][a-z0-9-]{0,14}$/.test(host) || [operator, "lo"].includes(host))
+        throw new Error(`a lab cannot have a host named ${JSON.stringify(host)}`);
+    this.folder = realPath(folder);
+    this.id = createHash("sha256").update(this.folder).digest("hex").slice(0, 8);
+    this.hosts = hosts;
+    this.network = new Network(join(this.folder, "net"), hosts);
+    this.enter = this.network.enter(operator);
+    this.operatorKeyFile = join(this.folder, "operator");
+    this.knownHostsFile = join(this.folder, "known_hosts");
+  }
+
+  /** Makes what is missing, repairs what a crash or a reboot has left, and returns when all hosts run,
+   * are plugged in and let the operator log in. */
+  async up(report: Report): Promise<void> {
+    await meetRequirements(report);
+    await this.locked(report, async () => {
+      await this.dropOrphans(report);
+      const newest = await baseTree(this, report);
+      await makeKeyPair(this.operatorKeyFile, "operator of the lab");
+      await this.network.up();
+      await settled(this.hosts.map((name) => this.upHost(this.host(name), newest, report)));
+      await this.writeKnownHosts();
+      await settled(this.hosts.map((name) => this.reachable(name)));
+    });
+  }
+
+  /** Ends all processes of the lab and deletes all that it is made of, the stack that was tried on its
+   * hosts too. Needs nothing to be whole. */
+  async down(report: Report): Promise<void> {
+    await this.checkComputer();
+    if (!existsSync(this.folder)) return this.endHosts();
+    await this.locked(report, async () => {
+      await this.endHosts();
+      for (const name of await readdir(join(this.folder, "hosts")).catch(() => []))
+        await this.host(name).remove();
+      await this.network.down();
+      for (const own of [
+        "operator",
+        "operator.pub",
+        "operator.new",
+        "known_hosts",
+        "hosts",
+        "stack",
+      ])
+        await rm(join(this.folder, own), { recursive: true, force: true });
+      if ((await readdir(this.folder)).length === 0) await rmdir(this.folder);
+    });
+  }
+
+  /** How each host is. */
+  async status(): Promise<HostStatus[]> {
+    await this.checkComputer();
+    return Promise.all(
+      this.hosts.map(async (host) => {
+        const address = this.network.address(host);
+        return { host, state: await this.state(host), address };
+      }),
+    );
+  }
+
+  /** Runs a command on a host as root. It goes past the network, so it works on a host that is cut.
+   * @param argv the command and its arguments, which no shell sees.
+   * @throws when the host is off; not when the command fails. */
+  async exec(
+    host: string,
+    argv: readonly string[],
+    options: { stdin?: string | Uint8Array } = {},
+  ): Promise<Outcome> {
+    return outcome(await this.command(host, argv), options);
+  }
+
+  /** The command line, on this computer, that does what `exec` does. */
+  async command(host: string, argv: readonly string[]): Promise<[string, ...string[]]> {
+    return (await this.madeHost(host)).command(argv);
+  }
+
+  /** Takes a host off the network, as if its cable was unplugged. */
+  async cut(host: string, report: Report = silent): Promise<void> {
+    await this.onHost(host, report, () => this.network.plug(host, "down"));
+  }
+
+  /** Undoes `cut`. */
+  async mend(host: string, report: Report = silent): Promise<void> {
+    await this.onHost(host, report, () => this.network.plug(host, "up"));
+  }
+
+  /** Reboots a host in good order; returns when it has booted and, if plugged in, lets in. */
+  async reboot(host: string, report: Report = silent): Promise<void> {
+    await this.onHost(host, report, async (it) => {
+      await it.reboot();
+      if (await this.network.isPlugged(host)) await this.reachable(host);
+    });
+  }
+
+  /** Turns a host off as if its plug was pulled. */
+  async powerOff(host: string, report: Report = silent): Promise<void> {
+    await this.onHost(host, report, async (it) => {
+      await it.kill();
+      await this.network.power(host, "down");
+    });
+  }
+
+  /** Turns a host on; returns when it has booted and, if plugged in, lets in. */
+  async powerOn(host: string, report: Report = silent): Promise<void> {
+    await this.onHost(host, report, async (it) => {
+      await this.network.power(host, "up");
+      if ((await it.leader()) === undefined) await it.start();
+      if (await this.network.isPlugged(host)) await this.reachable(host);
+    });
+  }
+
+  address(host: string): string {
+    return this.network.address(this.host(host).name);
+  }
+
+  /** The public half of the host's own key, `ssh-ed25519 AAAA…`. */
+  async hostKey(host: string): Promise<string> {
+    const line = await readFile((await this.madeHost(host)).hostKeyFile, "utf8");
+    return line.split(" ").slice(0, 2).join(" ").trim();
+  }
+
+  /** Hosts cannot run without the base tree that they are overlays of: the lab begins anew. */
+  private async dropOrphans(report: Report): Promise<void> {
+    const trees = await Promise.all(this.hosts.map((name) => this.host(name).baseTree()));
+    if (trees.every((tree) => tree === undefined || existsSync(tree))) return;
+    report("The base tree of the hosts was deleted from the cache: all are made anew");
+    for (const name of this.hosts) await this.host(name).remove();
+    await rm(join(this.folder, "stack"), { recursive: true, force: true });
+  }
+
+  private async upHost(host: Host, newest: string, report: Report): Promise<void> {
+    const tree = await host.baseTree();
+    if (tree === undefined) {
+      report(`${host.name}: making it`);
+      const others = this.hosts.filter((name) => name !== host.name);
+      await host.make(newest, others, await readFile(`${this.operatorKeyFile}.pub`, "utf8"));
+    } else if (tree !== newest)
+      report(`${host.name}: made by an older version; for a new one, take the lab down first`);
+    if ((await host.leader()) === undefined) {
+      report(`${host.name}: booting`);
+      await host.start();
+    }
+    await host.firstSwitch(report);
+    const state = await host.booted();
+    const failed = await host.exec(["systemctl", "--failed", "--plain", "--no-legend"], {});
+    report(`${host.name}: ${state}${state === "running" ? "" : `\n${failed.stdout}`}`);
+  }
+
+  private async writeKnownHosts(): Promise<void> {
+    const line = async (host: string) => `${this.address(host)} ${await this.hostKey(host)}\n`;
+    const lines = await Promise.all(this.hosts.map(line));
+    await writeFile(this.knownHostsFile, lines.join(""));
+  }
+
+  /** Waits until the operator can log in: less than that, a mere connection, sshd penalises. */
+  private async reachable(host: string): Promise<void> {
+    const options = ["BatchMode=yes", "IdentitiesOnly=yes", "StrictHostKeyChecking=yes"];
+    options.push("ConnectTimeout=5", "GlobalKnownHostsFile=none");
+    // Relative, for ssh gives a meaning to spaces and % in a path.
+    options.push("IdentityFile=operator", "UserKnownHostsFile=known_hosts");
+    const ssh = ["ssh", "-F", "none", ...options.flatMap((option) => ["-o", option])];
+    const login = [...this.enter, ...ssh, `root@${this.address(host)}`, "true"];
+    let last = "";
+    await until(
+      async () => {
+        const { code, stderr } = await outcome(login, { cwd: this.folder });
+        last = stderr;
+        return code === 0;
+      },
+      { seconds: 60, otherwise: () => `the operator cannot log in on ${host}: ${last}` },
+    );
+  }
+
+  private async state(name: string): Promise<HostStatus["state"]> {
+    const host = this.host(name);
+    if ((await host.baseTree()) === undefined) return "not made";
+    if ((await host.leader()) === undefined) return "off";
+    return (await this.network.isPlugged(name)) ? "running" : "cut";
+  }
+
+  /** Ends hosts by their control groups, so also those whose folder somebody has deleted. */
+  private async endHosts(): Promise<void> {
+    await Promise.all(Cgroup.named(`nixcache-${this.id}-`).map((name) => new Cgroup(name).kill()));
+  }
+
+  private host(name: string): Host {
+    return new Host(name, this, this.network);
+  }
+
+  private async madeHost(name: string): Promise<Host> {
+    await this.checkComputer();
+    if (!this.hosts.includes(name))
+      throw new Error(`there is no host ${name}: the lab has ${this.hosts.join(" and ")}`);
+    const host = this.host(name);
+    if ((await host.baseTree()) === undefined)
+      throw new Error(`${name} is not made yet: run "npm run lab -- up"`);
+    return host;
+  }
+
+  private async onHost(
+    name: string,
+    report: Report,
+    work: (host: Host) => Promise<void>,
+  ): Promise<void> {
+    const host = await this.madeHost(name);
+    await this.locked(report, async () => {
+      if (!this.network.isUp()) throw new Error('the lab is not up: run "npm run lab -- up"');
+      await work(host);
+    });
+  }
+
+  private async locked(report: Report, work: () => Promise<void>): Promise<void> {
+    await mkdir(this.folder, { recursive: true });
+    const waiting = "Another command is at work on this lab; waiting for it";
+    await withLock(this.folder, { report, waiting }, work);
+  }
+
+  private async checkComputer(): Promise<void> {
+    checkComputer(await thisComputer());
+  }
+}
+
+const silent: Report = () => {};
+
+/** Waits for all, so that nothing goes on behind the caller's back, then throws the first failure. */
+async function settled(all: Promise<void>[]): Promise<void> {
+  await Promise.allSettled(all);
+  await Promise.all(all);
+}
+
+/** Resolves links also for a folder that does not exist yet. */
+function realPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    return join(realPath(dirname(path)), basename(path));
+  }
+}

@@ -1,0 +1,113 @@
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join, relative } from "node:path";
+import { checkout } from "../tools/checkout.ts";
+import type { Toolchain } from "../tools/toolchain.ts";
+import type { Lab } from "./lab.ts";
+import { type Outcome, outcome } from "./outcome.ts";
+
+/** The name of the lab's stack. */
+const stackName = "lab";
+
+export interface RunOptions {
+  stdin?: string;
+  /** Whether a person sees it as it runs; its output is then not in the outcome. */
+  show?: boolean;
+}
+
+/**
+ * The lab's Pulumi stack: this checkout's program with the lab's hosts for settings. Backend, passphrase and
+ * stack file stand in the lab's folder and go with it, for they are of no use without its hosts.
+ */
+export class LabStack {
+  /** The folder of its `Pulumi.yaml` and `Pulumi.lab.yaml`. */
+  readonly folder: string;
+  readonly #lab: Lab;
+  readonly #env: Record<string, string>;
+
+  constructor(lab: Lab, toolchain: Toolchain) {
+    this.#lab = lab;
+    this.folder = join(lab.folder, "stack");
+    this.#env = {
+      ...toolchain.env,
+      PULUMI_BACKEND_URL: `file://${join(this.folder, "state")}`,
+      PULUMI_CONFIG_PASSPHRASE_FILE: join(this.folder, "passphrase"),
+      PULUMI_STACK: stackName,
+    };
+  }
+
+  /**
+   * Makes the stack, if it is not there yet: kalaw, the lab's first host, serves, and the others fetch.
+   * One that was cut off half-way is made anew; nothing was deployed with it.
+   */
+  async init(): Promise<void> {
+    const done = join(this.folder, "initialised");
+    if (existsSync(done)) return;
+    await rm(this.folder, { recursive: true, force: true });
+    await mkdir(join(this.folder, "state"), { recursive: true });
+    await writeFile(join(this.folder, "Pulumi.yaml"), await this.#project());
+    await writeFile(join(this.folder, `Pulumi.${stackName}.yaml`), await this.#settings());
+    await writeFile(join(this.folder, "passphrase"), randomBytes(24).toString("base64"), {
+      mode: 0o600,
+    });
+    await this.run(["stack", "init", stackName]);
+    await this.run(["config", "set", "--secret", "nixos-cache:privateKey"], {
+      stdin: await readFile(this.#lab.operatorKeyFile, "utf8"),
+    });
+    await writeFile(done, "");
+  }
+
+  /**
+   * Runs `pulumi ARGS…` on the stack, on the lab's network.
+   * @throws when it fails, with its own words
+   */
+  async run(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
+    const outcome = await this.attempt(args, options);
+    if (outcome.code !== 0) {
+      throw new Error(
+        `pulumi ${args.join(" ")} failed.\n${outcome.stdout}${outcome.stderr}`.trimEnd(),
+      );
+    }
+    return outcome;
+  }
+
+  /** The same, whatever its end. */
+  attempt(args: readonly string[], { stdin, show = false }: RunOptions = {}): Promise<Outcome> {
+    return outcome([...this.#lab.enter, "pulumi", ...args], {
+      cwd: this.folder,
+      env: this.#env,
+      show,
+      ...(stdin !== undefined && { stdin }),
+    });
+  }
+
+  /** The checkout's own project file, with the program's path as seen from here. */
+  async #project(): Promise<string> {
+    const project = await readFile(join(checkout, "Pulumi.yaml"), "utf8");
+    return project.replace(/^main: .*$/m, `main: ${relative(this.folder, checkout)}`);
+  }
+
+  /** The stack file; JSON is YAML, and `pulumi config set` lays it out for people. */
+  async #settings(): Promise<string> {
+    const [server = "", ...clients] = this.#lab.hosts;
+    const connection = async (host: string) => ({
+      host: this.#lab.address(host),
+      user: "root",
+      hostKey: await this.#lab.hostKey(host),
+    });
+    const fetching = clients.map(async (client) => [
+      client,
+      { connection: await connection(client), servers: [server] },
+    ]);
+    return JSON.stringify({
+      config: {
+        "nixos-cache:rotation": "1",
+        "nixos-cache:servers": {
+          [server]: { connection: await connection(server), address: server },
+        },
+        "nixos-cache:clients": Object.fromEntries(await Promise.all(fetching)),
+      },
+    });
+  }
+}
