@@ -36,10 +36,14 @@ const packages: Record<string, string> = {
 };
 
 /** Checks that the lab can run here, and installs the Debian packages that it needs and are missing.
+ * @param more other programs that are needed, each with its package.
  * @throws one message with all that is in the way, and what to do about it. */
-export async function meetRequirements(report: Report): Promise<void> {
+export async function meetRequirements(
+  report: Report,
+  more: Record<string, string> = {},
+): Promise<void> {
   checkComputer(await thisComputer());
-  const missing = missingPackages();
+  const missing = missingPackages({ ...packages, ...more });
   if (missing.length === 0) return;
   report(`Installing the Debian packages ${missing.join(", ")}`);
   try {
@@ -92,8 +96,8 @@ export async function thisComputer(): Promise<Computer> {
   };
 }
 
-function missingPackages(): string[] {
-  const missing = Object.entries(packages).filter(([file]) => !found(file));
+function missingPackages(needed: Record<string, string>): string[] {
+  const missing = Object.entries(needed).filter(([file]) => !found(file));
   return [...new Set(missing.map(([, name]) => name))];
 }
 

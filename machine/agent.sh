@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # The one helper of pulumi-nixos-cache on a machine. Every step of `pulumi up` is one call of it:
 #
 #   agent settings ROLE            ROLE is server or client; stdin: its settings, JSON; rebuilds
@@ -103,7 +104,7 @@ put_back() {
   for file in $kept; do
     if [ -e "$work/kept/$file" ]; then
       write 644 "$public/$file" <"$work/kept/$file"
-    else
+    elif [ "$file" != default.nix ] || ! has_files; then
       rm -f "$public/$file"
     fi
   done
@@ -120,6 +121,11 @@ leave_no_empty_folder() {
 
 has_settings() {
   [ -e "$public/server.json" ] || [ -e "$public/client.json" ]
+}
+
+# The folder may be imported already, so the module is there as long as any other file is.
+has_files() {
+  has_settings || [ -e "$public/authorized" ]
 }
 
 # --- The machine follows its files ---
@@ -235,8 +241,8 @@ settings() {
     write 600 "$private/revoked_keys" </dev/null
   fi
   lock_files
-  keep default.nix
   keep "$1.json"
+  keep default.nix
   print_module | write 644 "$public/default.nix"
   write 644 "$public/$1.json"
   sync_index
@@ -293,6 +299,7 @@ authorize() {
     write 600 "$private/revoked_keys" <"$work/revoked_keys"
   fi
   keep "authorized/$1.pub"
+  if [ ! -e "$public/default.nix" ]; then print_module | write 644 "$public/default.nix"; fi
   printf '%s\n' "$public_key" | write 644 "$public/authorized/$1.pub"
   sync_index
   unlock_files

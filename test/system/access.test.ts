@@ -1,0 +1,127 @@
+import { beforeAll, describe, expect, test } from "vitest";
+import { useHome } from "./home.ts";
+
+const home = useHome();
+const identity = "/var/lib/nixos-cache/ssh/identity";
+
+/** ssh from pai to kalaw's nix-ssh with this key and none of pai's configuration. */
+const ssh = (key: string, options = "") =>
+  `ssh -F none -i ${key} -o IdentitiesOnly=yes -o BatchMode=yes -o StrictHostKeyChecking=yes ` +
+  `-o ExitOnForwardFailure=yes -o ConnectTimeout=10 ${options} nix-ssh@kalaw`;
+
+/** Nix on pai, talking to kalaw's store with this key. */
+const nix = (key: string, words: string) =>
+  `NIX_SSHOPTS="-F none -i ${key} -o IdentitiesOnly=yes -o BatchMode=yes" ${words}`;
+
+beforeAll(() => home().up());
+
+describe("who may read", () => {
+  test("pai, with its key", async () => {
+    await home().on("pai", nix(identity, "nix store info --store ssh://nix-ssh@kalaw"));
+  });
+
+  test("nobody without a key", async () => {
+    const { code, stderr } = await home().tryOn("pai", ssh("/dev/null"));
+    expect(code).toBe(255);
+    expect(stderr).toContain("Permission denied (publickey");
+  });
+
+  test("nobody with another key", async () => {
+    await home().on("pai", "rm -f /root/other && ssh-keygen -q -t ed25519 -N '' -f /root/other");
+    const { code, stderr } = await home().tryOn("pai", ssh("/root/other"));
+    expect(code).toBe(255);
+    expect(stderr).toContain("Permission denied (publickey");
+  });
+
+  test("on pai, root alone", async () => {
+    await home().on("pai", "id -u visitor >/dev/null 2>&1 || useradd --create-home visitor");
+    const { code } = await home().tryOn("pai", `su visitor -c 'cat ${identity}'`);
+    expect(code).not.toBe(0);
+    expect(await home().on("pai", "stat -c '%a %U' /var/lib/nixos-cache")).toBe("700 root");
+  });
+});
+
+describe("what nix-ssh may do", () => {
+  test("no shell: whatever is asked for, it is nix-store --serve", async () => {
+    for (const command of ["id", "/bin/sh", "nix-store --import"]) {
+      const { stdout, stderr } = await home().tryOn(
+        "pai",
+        `${ssh(identity)} ${command} </dev/null`,
+      );
+      expect(stdout).toBe("");
+      expect(stderr).not.toContain("uid=");
+    }
+  });
+
+  test("no terminal", async () => {
+    const { stderr } = await home().tryOn("pai", `${ssh(identity, "-tt")} </dev/null`);
+    expect(stderr).toContain("PTY allocation request failed");
+  });
+
+  test("no forwarding to others", async () => {
+    // The listener is on pai, so it opens; what it would lead to is refused by kalaw.
+    const { stderr } = await home().tryOn("pai", `${ssh(identity, "-W localhost:22")} </dev/null`);
+    expect(stderr).toContain("administratively prohibited");
+  });
+
+  test("no forwarding from kalaw", async () => {
+    const { code, stderr } = await home().tryOn(
+      "pai",
+      `${ssh(identity, "-N -R 2200:localhost:22")} </dev/null`,
+    );
+    expect(code).toBe(255);
+    expect(stderr).toContain("remote port forwarding failed");
+  });
+
+  test("no file transfer", async () => {
+    const { code } = await home().tryOn(
+      "pai",
+      `sftp -F none -i ${identity} -o BatchMode=yes -b /dev/null nix-ssh@kalaw`,
+    );
+    expect(code).not.toBe(0);
+  });
+
+  test("no write to the store", async () => {
+    const path = await home().on(
+      "pai",
+      "echo 'from pai' >/root/gift && nix-store --add /root/gift",
+    );
+    const { code, stderr } = await home().tryOn(
+      "pai",
+      nix(identity, `nix copy --no-check-sigs --to ssh://nix-ssh@kalaw ${path}`),
+    );
+    expect(code).not.toBe(0);
+    expect(stderr).not.toBe("");
+    expect((await home().tryOn("kalaw", `test -e ${path}`)).code).toBe(1);
+  });
+});
+
+describe("whose host key it has to be", () => {
+  test("pai refuses a cache with another host key", async () => {
+    const { stderr, code } = await home().tryOn(
+      "pai",
+      `ssh-keygen -q -t ed25519 -N '' -f /root/imposter
+       echo "kalaw $(cut -d' ' -f1,2 /root/imposter.pub)" >/root/known
+       ${ssh(identity, "-o GlobalKnownHostsFile=/root/known -o UserKnownHostsFile=/dev/null")}`,
+    );
+    expect(code).toBe(255);
+    expect(stderr).toContain("Host key verification failed");
+    // The configuration that `up` wrote is as strict, and has the right key.
+    const config = await home().on("pai", "ssh -G nix-ssh@kalaw");
+    expect(config).toContain("stricthostkeychecking true");
+    expect(await home().on("pai", "cat /etc/ssh/ssh_known_hosts")).toContain(
+      `kalaw ${await home().lab.hostKey("kalaw")}`,
+    );
+  });
+
+  test("the operator refuses a machine with another host key, before anything is touched", async () => {
+    const setting = "nixos-cache:clients.pai.connection.hostKey";
+    const right = await home().lab.hostKey("pai");
+    await home().stack.run(["config", "set", "--path", setting, await home().lab.hostKey("kalaw")]);
+    const before = await home().snapshot("pai");
+    expect(await home().failingUp()).toContain("host key");
+    expect(await home().snapshot("pai")).toBe(before);
+    await home().stack.run(["config", "set", "--path", setting, right]);
+    await home().up();
+  });
+});

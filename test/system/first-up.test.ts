@@ -1,0 +1,75 @@
+import { expect, test } from "vitest";
+import { buildNewPath, fetchPath } from "../../lab/demonstration.ts";
+import { useHome } from "./home.ts";
+
+const home = useHome();
+let builtBefore: string;
+let before: { kalaw: string; pai: string };
+let generations: { kalaw: number; pai: number };
+
+test("before the first up, pai has no way to a path that kalaw built", async () => {
+  before = { kalaw: await home().snapshot("kalaw"), pai: await home().snapshot("pai") };
+  generations = {
+    kalaw: await home().generations("kalaw"),
+    pai: await home().generations("pai"),
+  };
+  builtBefore = await buildNewPath(home().lab, "kalaw");
+  const { code } = await home().tryOn("pai", `nix-store --realise ${builtBefore}`);
+  expect(code).not.toBe(0);
+});
+
+test("up from nothing, with no more commands for each machine than designed", async () => {
+  await home().up();
+  const { stdout } = await home().stack.run(["stack", "export"]);
+  const { deployment } = JSON.parse(stdout) as { deployment: { resources: { urn: string }[] } };
+  const commands = deployment.resources.flatMap(({ urn }) =>
+    urn.includes("command:remote:Command::") ? [urn.split("::").at(-1)] : [],
+  );
+  expect(commands.sort()).toEqual([
+    "kalaw-agent",
+    "kalaw-settings",
+    "kalaw-signing",
+    "pai-agent",
+    "pai-authorization-kalaw",
+    "pai-identity",
+    "pai-settings",
+  ]);
+});
+
+test("which rebuilt each machine once", async () => {
+  expect(await home().generations("kalaw")).toBe(generations.kalaw + 1);
+  expect(await home().generations("pai")).toBe(generations.pai + 1);
+});
+
+test("pai fetches what kalaw built before the up, and what it builds after", async () => {
+  for (const path of [builtBefore, await buildNewPath(home().lab, "kalaw")]) {
+    const fetched = await fetchPath(home().lab, "pai", path);
+    expect(fetched.copying).toBe(`copying path '${path}' from 'ssh://nix-ssh@kalaw'...`);
+    expect(fetched.signedBy).toMatch(/^kalaw-\d{8}T\d{6}Z$/);
+  }
+});
+
+test("a path without kalaw's signature is refused, and fetched once it is signed", async () => {
+  // As kalaw built before it had a key. Root may tell the daemon to use none.
+  const path = await buildNewPath(home().lab, "kalaw", ["--option", "secret-key-files", ""]);
+  const refused = await home().tryOn("pai", `nix-store --realise ${path}`);
+  expect(refused.code).not.toBe(0);
+  expect(refused.stderr).toContain("not signed by any of the keys in 'trusted-public-keys'");
+
+  await home().on("kalaw", `nix store sign --key-file /var/lib/nixos-cache/signing/* ${path}`);
+  expect((await fetchPath(home().lab, "pai", path)).path).toBe(path);
+});
+
+test("a second up, and a preview, have nothing to do", async () => {
+  await home().stack.run(["preview", "--expect-no-changes"]);
+  const { stdout } = await home().up();
+  expect(stdout).toMatch(/Resources:\s+12 unchanged/);
+  expect(await home().generations("kalaw")).toBe(generations.kalaw + 1);
+});
+
+test("destroy takes everything away again, and both machines are as before", async () => {
+  await home().stack.run(["destroy", "--yes", "--skip-preview"]);
+  for (const host of ["kalaw", "pai"] as const) {
+    expect(await home().snapshot(host)).toBe(before[host]);
+  }
+});

@@ -1,0 +1,96 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll } from "vitest";
+import { Lab } from "../../lab/lab.ts";
+import type { Outcome } from "../../lab/outcome.ts";
+import { LabStack } from "../../lab/stack.ts";
+import { toolchain } from "../../tools/toolchain.ts";
+
+/** A home lab to test on: throwaway hosts and the stack that configures them, through the real engine. */
+export class Home {
+  readonly lab: Lab;
+  readonly stack: LabStack;
+
+  constructor(lab: Lab, stack: LabStack) {
+    this.lab = lab;
+    this.stack = stack;
+  }
+
+  up(): Promise<Outcome> {
+    return this.stack.run(["up", "--yes", "--skip-preview"]);
+  }
+
+  /** An update that is expected to fail: what the person reads then. */
+  async failingUp(): Promise<string> {
+    const { code, stdout, stderr } = await this.stack.attempt(["up", "--yes", "--skip-preview"]);
+    if (code === 0) throw new Error(`the update did not fail:\n${stdout}`);
+    return stdout + stderr;
+  }
+
+  /** Runs a shell script as root on a host; its stdout without the last newline. */
+  async on(host: string, script: string, stdin?: string): Promise<string> {
+    const outcome = await this.tryOn(host, script, stdin);
+    if (outcome.code !== 0) {
+      throw new Error(
+        `${host}: ${script}\nexit status ${outcome.code}\n${outcome.stdout}${outcome.stderr}`,
+      );
+    }
+    return outcome.stdout.trimEnd();
+  }
+
+  /** The same, whatever its end. */
+  tryOn(host: string, script: string, stdin?: string): Promise<Outcome> {
+    return this.lab.exec(host, ["sh", "-c", script], stdin === undefined ? {} : { stdin });
+  }
+
+  /** The generations of the system that the host has had: one more with each rebuild. */
+  async generations(host: string): Promise<number> {
+    return Number(await this.on(host, "ls -d /nix/var/nix/profiles/system-*-link | wc -l"));
+  }
+
+  /** Everything on a host that our program could have changed, as text; Nix's own caches aside. */
+  async snapshot(host: string): Promise<string> {
+    return this.on(
+      host,
+      `readlink -f /run/current-system /nix/var/nix/profiles/system
+       cd /etc/nixos && find . -path ./.git -prune -o -printf '%M %u %p\\n' | sort
+       find . -path ./.git -prune -o -type f -print | sort | xargs sha256sum
+       git status --porcelain --branch && git ls-files --stage
+       ls -la /var/lib | grep nixos-cache
+       ls -d /run/nixos-cache* 2>&1
+       getent passwd; getent group
+       cat /etc/nix/nix.conf /etc/ssh/ssh_config /etc/ssh/ssh_known_hosts 2>&1
+       sshd -T -C user=nix-ssh,host=x,addr=192.0.2.9
+       find /etc/ssh /root /tmp -not -path '/tmp/systemd-private*' -not -path '/root/.cache/nix/*' | sort
+       systemctl list-units --state=failed --plain --no-legend`,
+    );
+  }
+}
+
+/** Makes a home for the tests of this file and takes it away after them. */
+export function useHome(): () => Home {
+  let home: Home | undefined;
+  let lab: Lab | undefined;
+
+  beforeAll(async () => {
+    const folder = await mkdtemp(join(tmpdir(), "nixos-cache-"));
+    lab = new Lab(folder);
+    const quiet = () => {};
+    const tools = await toolchain(quiet);
+    await lab.up(quiet);
+    const stack = new LabStack(lab, tools);
+    await stack.init();
+    home = new Home(lab, stack);
+  });
+
+  afterAll(async () => {
+    await lab?.down(() => {});
+    if (lab !== undefined) await rm(lab.folder, { recursive: true, force: true });
+  });
+
+  return () => {
+    if (home === undefined) throw new Error("the hosts are made before the first test");
+    return home;
+  };
+}

@@ -1,0 +1,131 @@
+import { beforeAll, describe, expect, test } from "vitest";
+import { useHome } from "./home.ts";
+
+const home = useHome();
+let before: { kalaw: string; pai: string };
+
+const snapshots = async () => ({
+  kalaw: await home().snapshot("kalaw"),
+  pai: await home().snapshot("pai"),
+});
+
+const set = (setting: string, value: string) =>
+  home().stack.run(["config", "set", "--path", setting, value]);
+
+beforeAll(async () => {
+  before = await snapshots();
+});
+
+describe("a mistake in the settings", () => {
+  test.each([
+    [
+      "nixos-cache:clients.pai.prioritiy",
+      "30",
+      "nixos-cache:clients.pai.prioritiy is no setting: write one of connection, servers, priority",
+    ],
+    [
+      "nixos-cache:clients.pai.servers[0]",
+      "kalwa",
+      'nixos-cache:clients.pai.servers[0] names "kalwa", which is no server: write one of kalaw',
+    ],
+    [
+      "nixos-cache:servers.kalaw.connection.port",
+      "0",
+      "is no port: write a whole number from 1 to 65535",
+    ],
+  ])("%s: one message, and nothing touched", async (setting, value, message) => {
+    await set(setting, value);
+    const output = await home().failingUp();
+    expect(output).toContain(message);
+    expect(output).not.toMatch(/^\s+at .*\.[jt]s:\d+/m);
+    expect(await snapshots()).toEqual(before);
+    await (setting.endsWith("[0]")
+      ? set(setting, "kalaw")
+      : home().stack.run(["config", "rm", "--path", setting]));
+  });
+});
+
+describe("a configuration that is not ready", () => {
+  /** Runs an update that fails on kalaw, whose owner has made this change. */
+  async function failingUpAfter(change: string): Promise<string> {
+    await home().on("kalaw", `cp -a /etc/nixos /root/nixos && cd /etc/nixos && ${change}`);
+    const output = await home().failingUp();
+    const [system] = before.kalaw.split("\n");
+    expect(await home().on("kalaw", "readlink -f /run/current-system")).toBe(system);
+    // The steps that went well have left the client's key and the module, which does nothing by itself.
+    expect(await home().on("kalaw", "git -C /etc/nixos status --porcelain nixos-cache")).toMatch(
+      /^ A nixos-cache\/authorized\/pai-[\w-]{43}\.pub\n A nixos-cache\/default\.nix$/,
+    );
+    expect(await home().snapshot("pai")).toBe(
+      before.pai.replace(/^(ls: cannot)/m, await helperFolder("pai")),
+    );
+    await home().on(
+      "kalaw",
+      "cd /etc/nixos && git checkout --quiet -- base.nix hosts && rm -r /root/nixos",
+    );
+    return output;
+  }
+
+  /** The line of the helper's folder in a snapshot: it comes first, and stays for the next try. */
+  const helperFolder = async (host: string) =>
+    `${await home().on(host, "ls -la /var/lib | grep nixos-cache")}\n$1`;
+
+  test("that does not import the module: the line to add, and nothing switched", async () => {
+    const output = await failingUpAfter("sed -i '/nixos-cache/d' base.nix");
+    expect(output).toContain("does not import nixos-cache, nothing was switched");
+    expect(output).toContain("    imports = [ ./nixos-cache ];");
+  });
+
+  test("that does not build: Nix's own words, and nothing switched", async () => {
+    const output = await failingUpAfter(
+      `sed -i '1a networking.hostNme = "kalaw";' hosts/kalaw.nix`,
+    );
+    expect(output).toContain("the configuration does not build, nothing was switched");
+    expect(output).toContain("The option `networking.hostNme' does not exist");
+  });
+
+  test("and once it is, the next up goes through", async () => {
+    await home().up();
+    await home().stack.run(["preview", "--expect-no-changes"]);
+  });
+});
+
+describe("later", () => {
+  test("a failing rebuild leaves the settings and git's index as they were", async () => {
+    const file = "/etc/nixos/hosts/pai.nix";
+    await home().on(
+      "pai",
+      `cp -a ${file} /root/ && sed -i '1a networking.hostNme = "pai";' ${file}`,
+    );
+    const changed = await home().snapshot("pai");
+    await set("nixos-cache:clients.pai.priority", "30");
+    expect(await home().failingUp()).toContain("does not build");
+    expect(await home().snapshot("pai")).toBe(changed);
+
+    await home().on(
+      "pai",
+      `cp -a /root/pai.nix ${file} && rm /root/pai.nix && git -C /etc/nixos status`,
+    );
+    await home().up();
+    expect(await home().on("pai", "cat /etc/nix/nix.conf")).toContain(
+      "ssh://nix-ssh@kalaw?priority=30",
+    );
+  });
+
+  test("a preview shows a change of settings as JSON", async () => {
+    await set("nixos-cache:clients.pai.priority", "50");
+    const { stdout } = await home().stack.run(["preview", "--diff"]);
+    expect(stdout).toMatch(/~ stdin: \(json\) \{.*~ kalaw: \{.*~ priority +: 30 => 50/s);
+    await home().up();
+  });
+
+  test("an import line that stays after a destroy goes on working, and the person is told", async () => {
+    await home().on(
+      "pai",
+      "cd /etc/nixos && sed -i 's|^.*pathExists ./nixos-cache.*$|imports = [ ./nixos-cache ];|' base.nix",
+    );
+    const { stdout } = await home().stack.run(["destroy", "--yes", "--skip-preview"]);
+    expect(stdout).toContain("left an empty module in /etc/nixos/nixos-cache");
+    await home().on("pai", "cd /root && nixos-rebuild build && rm result");
+  });
+});
