@@ -272,11 +272,13 @@ remove_settings() {
 
 signing_key() {
   private_folder signing
-  write 600 "$private/signing/.$1.checked"
-  nix --extra-experimental-features nix-command key convert-secret-to-public \
-    <"$private/signing/.$1.checked" >"$work/public" 2>"$log" ||
+  new=$private/signing/.$1
+  write 600 "$new"
+  if ! nix --extra-experimental-features nix-command key convert-secret-to-public <"$new" >"$work/public" 2>"$log"; then
+    rm -f "$new"
     fail "the signing key $1 did not arrive whole" "$(last_lines)"
-  mv -f "$private/signing/.$1.checked" "$private/signing/$1"
+  fi
+  mv -f "$new" "$private/signing/$1"
 }
 
 remove_signing_key() {
