@@ -1,0 +1,8 @@
+# A machine with channels instead of a flake.
+{
+  imports = [
+    ./base.nix
+    ./network.nix
+    ./hosts/HOST.nix
+  ];
+}

@@ -1,0 +1,9 @@
+# Stand-in for `import <nixpkgs> { }`.
+{
+  system ? builtins.currentSystem,
+  ...
+}:
+import ./pkgs.nix {
+  inherit system;
+  lib = import ./lib;
+}

@@ -1,0 +1,140 @@
+#!/bin/sh
+# Stand-in for nixos-rebuild, for this machine only (no --target-host, --build-host, --upgrade, --specialisation).
+set -eu
+PATH=$PATH:/usr/sbin:/usr/bin
+profile=/nix/var/nix/profiles/system
+
+usage() {
+  echo "usage: nixos-rebuild {switch|boot|test|build|dry-build|dry-activate|list-generations} [--flake [PATH][#NAME]] [--rollback] [NIX-OPTION...]" >&2
+  exit 1
+}
+
+[ $# -gt 0 ] || usage
+action=
+flake=
+rollback=
+count=$#
+# Nix's own options move to the end of "$@", so that none is split.
+while [ "$count" -gt 0 ]; do
+  arg=$1
+  shift
+  count=$((count - 1))
+  pass=1
+  values=0
+  case $arg in
+    switch | boot | test | build | dry-build | dry-activate | list-generations)
+      action=$arg
+      pass=
+      ;;
+    --rollback)
+      rollback=1
+      pass=
+      ;;
+    --flake)
+      pass=
+      flake=.
+      if [ "$count" -gt 0 ]; then
+        case $1 in -*) ;; *) flake=$1 && shift && count=$((count - 1)) ;; esac
+      fi
+      ;;
+    --fast | --no-reexec | --install-bootloader | --use-remote-sudo | --sudo) pass= ;;
+    --option | --override-input) values=2 ;;
+    --max-jobs | -j | --cores | -I | --log-format | --builders) values=1 ;;
+    -k) arg=--keep-going ;;
+    -j* | --show-trace | --impure | -L | --print-build-logs | -v | --verbose | --quiet | --keep-going) ;;
+    --keep-failed | --fallback | --offline | --refresh | --no-write-lock-file | --accept-flake-config) ;;
+    *)
+      echo "error: nixos-rebuild: unknown option: $arg" >&2
+      usage
+      ;;
+  esac
+  if [ -n "$pass" ]; then set -- "$@" "$arg"; fi
+  while [ $values -gt 0 ]; do
+    [ "$count" -gt 0 ] || usage
+    value=$1
+    shift
+    set -- "$@" "$value"
+    values=$((values - 1))
+    count=$((count - 1))
+  done
+done
+[ -n "$action" ] || usage
+
+if [ -z "$flake" ] && [ -e /etc/nixos/flake.nix ]; then flake=$(dirname "$(readlink -f /etc/nixos/flake.nix)"); fi
+name=${flake#*#}
+if [ "$name" = "$flake" ] || [ -z "$name" ]; then name=$(cat /proc/sys/kernel/hostname); fi
+path=${flake%%#*}
+
+build() { # NIX-OPTION...: builds, and prints the system's path
+  if [ -n "$flake" ]; then
+    nix --extra-experimental-features "nix-command flakes" build --print-out-paths \
+      "${path:-.}#nixosConfigurations.\"$name\".config.system.build.toplevel" "$@"
+  else
+    nix-build '<nixpkgs/nixos>' --attr config.system.build.toplevel "$@"
+  fi
+}
+
+# A switch goes on when the terminal that asked for it is gone, and two at once exclude each other. What is over is
+# none of the two: building is so quick here that systemd has often not forgotten the last one yet, and at times the
+# daemon-reload within it makes systemd never do so, until the next one.
+activate() { # SYSTEM ACTION
+  unit=nixos-rebuild-switch-to-configuration
+  for try in $(seq 40); do
+    case $(systemctl show --property=LoadState,ActiveState $unit) in
+      *=loaded*ActiveState=inactive* | *=loaded*ActiveState=failed*) ;;
+      *) break ;;
+    esac
+    if [ "$((try % 10))" = 0 ]; then systemctl daemon-reload; fi
+    sleep 0.05
+  done
+  systemd-run -E LOCALE_ARCHIVE -E NIXOS_INSTALL_BOOTLOADER --collect --no-ask-password --pipe --quiet --wait \
+    --service-type=exec --unit=$unit "$1/bin/switch-to-configuration" "$2"
+}
+
+generations() {
+  nix-env --profile $profile --list-generations
+}
+
+if [ "$action" = list-generations ]; then
+  generations
+  exit 0
+fi
+
+if [ -n "$rollback" ]; then
+  previous=$(generations | sed -n '/(current)/q;p' | tail -n 1 | sed 's/^ *\([0-9]*\) .*/\1/')
+  if [ -z "$previous" ]; then
+    echo "error: no generation older than the current one exists" >&2
+    exit 1
+  fi
+  system=$(readlink -f "$profile-$previous-link")
+  case $action in
+    switch | boot) nix-env --profile $profile --switch-generation "$previous" ;;
+    build) ln -sfn "$system" result ;;
+  esac
+else
+  echo "building the system configuration..." >&2
+  case $action in
+    build) system=$(build "$@") ;;
+    dry-build)
+      build --dry-run "$@"
+      exit
+      ;;
+    *) system=$(if [ -n "$flake" ]; then build --no-link "$@"; else build --no-out-link "$@"; fi) ;;
+  esac
+  case $action in
+    switch | boot) nix-env --profile $profile --set "$system" ;;
+  esac
+fi
+
+case $action in
+  switch | boot | test | dry-activate)
+    if ! activate "$system" "$action"; then
+      echo "warning: error(s) occurred while switching to the new configuration" >&2
+      exit 1
+    fi
+    ;;
+esac
+if [ "$action" != dry-activate ]; then
+  printf 'Done. The new configuration is ' >&2
+  echo "$system"
+fi

@@ -1,0 +1,40 @@
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect } from "vitest";
+import { Lab } from "../../lab/lab.ts";
+import type { Outcome } from "../../lab/outcome.ts";
+
+const host = "inle";
+
+/** A lab with one host that lives as long as the tests of the file which calls this. */
+export interface StandInHost {
+  /** Runs a shell text on the host as root, as a login over SSH would have it. */
+  sh(script: string): Promise<Outcome>;
+  /** The same, for what must succeed. @returns its standard output, trimmed. */
+  ok(script: string): Promise<string>;
+  reboot(): Promise<void>;
+}
+
+export function standInHost(): StandInHost {
+  let lab: Lab;
+  beforeAll(async () => {
+    lab = new Lab(await mkdtemp(join(tmpdir(), "nixos-stand-in-")), [host]);
+    await lab.up(() => {});
+  });
+  afterAll(() => lab.down(() => {}));
+
+  const sh = (script: string) =>
+    lab.exec(host, ["sh", "-c", '. /etc/profile.d/nixos.sh; set -e; cd; eval "$(cat)"'], {
+      stdin: script,
+    });
+  return {
+    sh,
+    async ok(script) {
+      const { code, stdout, stderr } = await sh(script);
+      expect(code, `${script}\n${stderr}`).toBe(0);
+      return stdout.trim();
+    },
+    reboot: () => lab.reboot(host),
+  };
+}

@@ -1,0 +1,250 @@
+import { beforeEach, expect, test } from "vitest";
+import { standInHost } from "./stand-in-host.ts";
+
+const host = standInHost();
+const current = () => host.ok("readlink -f /run/current-system");
+const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPQUeKD00Z5e9LmeoHR2oqlTP9i3qMLE3Pc/YEfxQoeL pai";
+
+/** Makes `text` the module nixos-cache, in the place and the way that `pulumi up` does. */
+const write = (text: string) =>
+  host.ok(`cd /etc/nixos
+    mkdir -p nixos-cache
+    cat > nixos-cache/default.nix <<'EOF'\n${text}\nEOF
+    git add --intent-to-add nixos-cache`);
+
+const serving = `{ ... }: {
+  nix.sshServe = { enable = true; keys = [ "${key}" ]; };
+  services.openssh.extraConfig = "Match User nix-ssh\\n  RevokedKeys /etc/hostname\\nMatch All";
+  environment.etc."nixos-cache/marker".text = "here";
+}`;
+
+beforeEach(async () => {
+  await host.ok("rm -rf /etc/nixos/nixos-cache; git -C /etc/nixos reset --quiet --hard");
+  await host.ok("nixos-rebuild switch");
+});
+
+test("a host is a git flake that is built without network, its lock file complete", async () => {
+  expect(await host.ok("git -C /etc/nixos status --porcelain")).toBe("");
+  expect(await host.ok("git -C /etc/nixos log --oneline | wc -l")).toBe("1");
+  expect(await host.ok("systemctl is-system-running")).toBe("running");
+  expect(await host.ok("command -v nixos-rebuild")).toBe(
+    "/run/current-system/sw/bin/nixos-rebuild",
+  );
+});
+
+test("sshServe comes with its switch and goes with it, and the system is the same as before", async () => {
+  const before = await current();
+  const passwd = await host.ok("cat /etc/passwd /etc/group");
+  await write(serving);
+  await host.ok("nixos-rebuild switch");
+
+  expect(await current()).not.toBe(before);
+  expect(await host.ok("readlink -f /nix/var/nix/profiles/system")).toBe(await current());
+  expect(await host.ok("getent passwd nix-ssh")).toMatch(
+    /^nix-ssh:x:\d+:\d+:[^:]*:\/var\/empty:\/bin\/bash$/,
+  );
+  expect(await host.ok("cat /etc/ssh/authorized_keys.d/nix-ssh")).toBe(key);
+  expect(await host.ok("stat -c '%F %a' /etc/ssh/authorized_keys.d/nix-ssh")).toBe(
+    "regular file 444",
+  );
+  const sshd = await host.ok("sshd -T -C user=nix-ssh");
+  expect(sshd).toMatch(/^forcecommand \/nix\/store\/[^ ]+\/bin\/nix-store --serve$/m);
+  expect(sshd).toMatch(/^revokedkeys \/etc\/hostname$/m);
+  for (const off of ["permittty", "allowtcpforwarding", "allowagentforwarding", "permittunnel"])
+    expect(sshd).toMatch(new RegExp(`^${off} no$`, "m"));
+  expect(await host.ok("sshd -T -C user=root")).toMatch(/^forcecommand none$/m);
+  expect(await host.ok("cat /etc/nixos-cache/marker")).toBe("here");
+
+  await host.ok("cd /etc/nixos; rm -r nixos-cache; git reset --quiet");
+  await host.ok("nixos-rebuild switch");
+  expect(await current()).toBe(before);
+  expect(await host.ok("cat /etc/passwd /etc/group")).toBe(passwd);
+  expect(await host.ok("ls -d /etc/nixos-cache /etc/ssh/authorized_keys.d 2>&1 || :")).not.toMatch(
+    /^\//m,
+  );
+});
+
+test("nix-ssh reads the store over ssh, through the keys of NixOS, and gets no shell", async () => {
+  await host.ok("rm -f k k.pub; ssh-keygen -q -t ed25519 -N '' -f k");
+  await write(
+    serving.replace(key, await host.ok("cat k.pub")).replace("/etc/hostname", "/dev/null"),
+  );
+  await host.ok("nixos-rebuild switch");
+  const ssh =
+    "ssh -i k -o StrictHostKeyChecking=no -o BatchMode=yes -o LogLevel=ERROR nix-ssh@localhost";
+  expect((await host.sh(`${ssh} id < /dev/null`)).stdout).not.toContain("uid=");
+  const options = "-i /root/k -o StrictHostKeyChecking=no -o LogLevel=ERROR";
+  const path = `$(readlink -f /run/current-system)`;
+  expect(
+    await host.ok(`NIX_SSHOPTS='${options}' nix path-info --store ssh://nix-ssh@localhost ${path}`),
+  ).toBe(await current());
+});
+
+test("the client's side: ssh's part before Host *, known hosts, substituters", async () => {
+  await write(`{ lib, ... }: {
+    programs.ssh.extraConfig = "Match host kalaw user nix-ssh\\n  IdentityFile /key\\nMatch all";
+    programs.ssh.knownHosts.kalaw = { extraHostNames = [ "10.0.0.1" ]; publicKey = "${key}"; };
+    nix.settings.substituters = [ "ssh://nix-ssh@kalaw" ];
+    nix.settings.trusted-public-keys = [ "kalaw-1:pJJrhTmfdlNV3Nrfkq2Ev9UlYXmLfo7Yhj1i1Gxx2CE=" ];
+    nix.settings.fallback = true;
+  }`);
+  await host.ok("nixos-rebuild switch");
+  const ssh = await host.ok("cat /etc/ssh/ssh_config");
+  expect(ssh.indexOf("Match host kalaw")).toBeLessThan(ssh.indexOf("Host *"));
+  expect(await host.ok("cat /etc/ssh/ssh_known_hosts")).toBe(`kalaw,10.0.0.1 ${key}`);
+  const nix = await host.ok("cat /etc/nix/nix.conf");
+  expect(nix).toMatch(/^substituters = ssh:\/\/nix-ssh@kalaw$/m);
+  expect(nix).toMatch(/^trusted-public-keys = cache.nixos.org-1:\S+ kalaw-1:\S+$/m);
+  expect(nix).toMatch(/^fallback = true$/m);
+  const daemon = await host.ok(
+    "tr '\\0' '\\n' < /proc/$(systemctl show -P MainPID nix-daemon)/environ",
+  );
+  const path = /^PATH=(.*)$/m
+    .exec(daemon)?.[1]
+    ?.split(":")
+    .map((folder) => folder.replace(/^[^-]+-/, ""));
+  expect(path).toEqual([
+    expect.stringMatching(/^nix-/),
+    expect.stringMatching(/^util-linux-/),
+    expect.stringMatching(/^openssh-/),
+  ]);
+});
+
+test.each([
+  [
+    "an unknown option",
+    "{ services.nginx.enable = true; }",
+    "The option `services.nginx' does not exist. Definition values:",
+  ],
+  [
+    "a failed assertion",
+    '{ assertions = [ { assertion = false; message = "not so"; } ]; }',
+    "Failed assertions:\n- not so",
+  ],
+  [
+    "what sshd refuses",
+    '{ services.openssh.extraConfig = "Nonsense yes"; }',
+    "Bad configuration option: Nonsense",
+  ],
+  ["what Nix refuses", "{ nix.settings.nonsense = 1; }", "unknown setting 'nonsense'"],
+  ["a syntax error", "{ oops", "syntax error, unexpected end of file"],
+])("refuses %s, and nothing is switched", async (_, module, message) => {
+  const before = await current();
+  const generations = await host.ok("nixos-rebuild list-generations");
+  await write(module);
+  const { code, stderr } = await host.sh("nixos-rebuild switch");
+  expect(code).toBe(1);
+  expect(stderr.replace(/^ {7}/gm, "")).toContain(message);
+  expect(await current()).toBe(before);
+  expect(await host.ok("nixos-rebuild list-generations")).toBe(generations);
+});
+
+test("warnings are shown and change nothing", async () => {
+  const before = await current();
+  await write('{ warnings = [ "mind the gap" ]; }');
+  const { stderr, code } = await host.sh("nixos-rebuild test");
+  expect(code).toBe(0);
+  expect(stderr).toContain("evaluation warning: mind the gap");
+  expect(await current()).toBe(before);
+});
+
+test("build leaves a link and switches nothing; dry-activate says which units would restart", async () => {
+  const before = await current();
+  await write(serving);
+  await host.ok("rm -f result; nixos-rebuild build");
+  expect(await host.ok("readlink -f result")).not.toBe(before);
+  expect(await host.ok("ls result/")).toMatch(
+    /^activate\n(.*\n)*bin\netc\n(.*\n)*nixos-version\nsw\nsystem\n?/,
+  );
+  const { stderr } = await host.sh("nixos-rebuild dry-activate");
+  expect(stderr).toContain("would restart the following units: sshd.service\n");
+  expect(await current()).toBe(before);
+  expect(await host.ok("getent passwd nix-ssh || echo none")).toBe("none");
+});
+
+test("a tested configuration is gone after a reboot, also one without sshd", async () => {
+  const before = await current();
+  await write("{ lib, ... }: { services.openssh.enable = lib.mkForce false; }");
+  await host.ok("nixos-rebuild test");
+  expect((await host.sh("systemctl is-active sshd")).stdout.trim()).toBe("inactive");
+  expect(await host.ok("readlink -f /nix/var/nix/profiles/system")).toBe(before);
+  await host.reboot();
+  expect(await current()).toBe(before);
+  expect(await host.ok("readlink -f /run/booted-system")).toBe(before);
+  expect(await host.ok("systemctl is-active sshd")).toBe("active");
+});
+
+test("boot is for the next boot only, and a switch stays", async () => {
+  const before = await current();
+  await write(serving);
+  await host.ok("nixos-rebuild boot");
+  expect(await current()).toBe(before);
+  await host.reboot();
+  expect(await current()).toBe(await host.ok("readlink -f /nix/var/nix/profiles/system"));
+  expect(await host.ok("id -un nix-ssh")).toBe("nix-ssh");
+});
+
+test("rollback goes to the generation before", async () => {
+  const before = await current();
+  await write(serving);
+  await host.ok("nixos-rebuild switch");
+  await host.ok("nixos-rebuild switch --rollback");
+  expect(await current()).toBe(before);
+  expect(await host.ok("readlink -f /nix/var/nix/profiles/system")).toBe(before);
+  expect(await host.ok("getent passwd nix-ssh || echo none")).toBe("none");
+});
+
+test("a failing activation exits with 2, a failing unit with 4, two switches at once with 1", async () => {
+  await write('{ system.activationScripts = { a = "false"; b = "touch /run/after"; }; }');
+  await host.ok("rm -f result; nixos-rebuild build");
+  expect((await host.sh("./result/bin/switch-to-configuration test")).code).toBe(2);
+  await host.ok("test -e /run/after");
+  await write(
+    '{ systemd.services.broken = { wantedBy = [ "multi-user.target" ]; script = "exit 3"; serviceConfig.Type = "oneshot"; }; }',
+  );
+  await host.ok("rm -f result; nixos-rebuild build");
+  const failed = await host.sh("./result/bin/switch-to-configuration test");
+  expect(failed.code).toBe(4);
+  expect(failed.stderr).toContain("warning: the following units failed: broken.service");
+  const locked = await host.sh(
+    "flock /run/nixos/switch-to-configuration.lock ./result/bin/switch-to-configuration test",
+  );
+  expect(locked.code).toBe(1);
+  expect(locked.stderr).toContain("Could not acquire lock");
+});
+
+test("a session survives the restart of sshd", async () => {
+  await host.ok(
+    "rm -f k k.pub; ssh-keygen -q -t ed25519 -N '' -f k; cat k.pub >> .ssh/authorized_keys",
+  );
+  await write(serving);
+  const ssh = "ssh -i k -o StrictHostKeyChecking=no -o BatchMode=yes root@localhost";
+  expect(
+    await host.ok(`${ssh} 'nixos-rebuild switch > log 2>&1 && echo "$PATH" still here'`),
+  ).toMatch(/^\/run\/current-system\/sw\/bin:.* still here$/);
+  expect(await host.ok("cat log")).toContain("sshd.service");
+});
+
+test("an ordinary derivation is built in a sandbox, from nixpkgs and from the flake", async () => {
+  const build = `nix build --no-link --print-out-paths --impure --expr`;
+  const path = await host.ok(
+    `${build} 'with import <nixpkgs> { }; runCommand "hello" { nativeBuildInputs = [ git ]; } "git --version > $out; ls /etc >> $out; id -u >> $out"'`,
+  );
+  const lines = (await host.ok(`cat ${path}`)).split("\n");
+  expect(lines[0]).toMatch(/^git version/);
+  expect(lines).not.toContain("nixos");
+  const program = await host.ok(
+    `${build} 'with import /etc/nixpkgs { }; writeShellApplication { name = "x"; runtimeInputs = [ coreutils ]; text = "printenv PATH"; }'`,
+  );
+  expect(await host.ok(`${program}/bin/x`)).toMatch(/^\/nix\/store\/[^:]*-coreutils-[^:]*\/bin:/);
+});
+
+test("a machine with channels is built from configuration.nix", async () => {
+  const before = await current();
+  await host.ok(
+    `cd /etc/nixos; rm flake.nix; echo '{ imports = [ ./base.nix ./network.nix ./hosts/inle.nix ]; }' > configuration.nix`,
+  );
+  await host.ok("nixos-rebuild switch");
+  expect(await current()).toBe(before);
+  await host.ok("rm /etc/nixos/configuration.nix");
+});
