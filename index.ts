@@ -2,6 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { CacheClient } from "./components/cache-client.ts";
 import { CacheServer } from "./components/cache-server.ts";
 import { checkOperatorLogin } from "./config/operator-login.ts";
+import { rotationOf } from "./config/rotation.ts";
 import { ConfigError, namespace, parseStackConfig } from "./config/stack-config.ts";
 
 const config = readConfig();
@@ -12,13 +13,13 @@ const login = {
 };
 
 const caches = new Map(
-  Object.entries(config.servers).map(([name, { connection, address, port }]) => [
+  Object.entries(config.servers).map(([name, { connection, address, port, rotation }]) => [
     name,
     new CacheServer(name, {
       connection: { ...connection, ...login },
       address,
       port,
-      rotation: config.rotation,
+      rotation: rotationOf({ ...config, own: rotation }),
     }),
   ]),
 );
@@ -31,22 +32,26 @@ const machines = Object.entries(config.clients).map(
         connection: { ...client.connection, ...login },
         server: client.servers.flatMap((server) => caches.get(server) ?? []),
         priority: client.priority,
-        rotation: config.rotation,
+        rotation: rotationOf({ ...config, own: client.rotation }),
+        gone: client.gone,
       }),
     ] as const,
 );
 
 /** For each server, what a machine outside this stack would need to fetch from it, but for the login. */
 export const servers = Object.fromEntries(
-  [...caches].map(([name, { address, port, hostKey, trustedPublicKey }]) => [
+  [...caches].map(([name, { address, port, hostKey, trustedPublicKey, keyCreated }]) => [
     name,
-    { address, port, hostKey, trustedPublicKey },
+    { address, port, hostKey, trustedPublicKey, keyCreated },
   ]),
 );
 
 /** For each client, the SSH key that it reads with. */
 export const clients = Object.fromEntries(
-  machines.map(([name, { publicKey, fingerprint }]) => [name, { publicKey, fingerprint }]),
+  machines.map(([name, { publicKey, fingerprint, keyCreated }]) => [
+    name,
+    { publicKey, fingerprint, keyCreated },
+  ]),
 );
 
 /** A person's mistake is shown as it is, without a stack trace. */

@@ -18,6 +18,12 @@ export interface CacheClientArgs {
   priority?: pulumi.Input<number> | undefined;
   /** Any text; when it changes, the SSH key is renewed. @default "1" */
   rotation?: pulumi.Input<string> | undefined;
+  /**
+   * The machine is lost, or switched off for good: its access ends, and it is not contacted any more, so what
+   * stands on it stays. Without this, taking a client away also cleans up on its machine, and fails if it is off.
+   * @default false
+   */
+  gone?: boolean | undefined;
 }
 
 /**
@@ -31,10 +37,14 @@ export interface CacheClientArgs {
  * });
  */
 export class CacheClient extends pulumi.ComponentResource {
+  /** When the key was made: ISO 8601, UTC. */
+  readonly keyCreated: pulumi.Output<string>;
   /** Its SSH public key, one line as in authorized_keys. */
   readonly publicKey: pulumi.Output<string>;
   /** The key's fingerprint, as `ssh-keygen -l` prints it. */
   readonly fingerprint: pulumi.Output<string>;
+  /** `<client>-<fingerprint>`: the name of the key on a server. */
+  readonly #keyFile: pulumi.Output<string>;
 
   constructor(name: string, args: CacheClientArgs, opts?: pulumi.ComponentResourceOptions) {
     super("nixos-cache:index:CacheClient", name, {}, opts);
@@ -53,16 +63,21 @@ export class CacheClient extends pulumi.ComponentResource {
       this,
     );
     this.publicKey = pulumi.unsecret(key.publicKey);
+    this.keyCreated = pulumi.unsecret(key.created);
     this.fingerprint = this.publicKey.apply(sshFingerprint);
+    this.#keyFile = this.publicKey.apply((key) => `${name}-${fingerprintForFileName(key)}`);
 
-    const authorizations = servers.map((server) => this.#authorize(name, server));
     const caches = pulumi.all(
       Object.fromEntries(
         servers.map((server) => [server.name, serverForClient(server, args.priority)]),
       ),
     );
-
-    const machine = new Machine(name, args.connection, this);
+    const gone = args.gone ?? false;
+    if (gone) {
+      pulumi.log.warn(`${name} is gone: it has no access any more; what stands on it stays.`, this);
+    }
+    const machine = new Machine(name, args.connection, this, { abandoned: gone });
+    const authorizations = gone ? [] : servers.map((server) => this.#authorize(name, server));
     const identity = machine.step(`${name}-identity`, {
       run: "identity",
       undo: "remove-identity",
@@ -71,26 +86,50 @@ export class CacheClient extends pulumi.ComponentResource {
         .apply(([known, privateKey]) => identityInput(Object.values(known), privateKey)),
       after: [...authorizations, ...servers.map((server) => server.ready)],
     });
-    machine.step(`${name}-settings`, {
+    const settings = machine.step(`${name}-settings`, {
       run: "settings client",
       undo: "remove-settings client",
       stdin: caches.apply((known) => settingsJson({ servers: known })),
       after: [identity],
     });
+    if (!gone) for (const server of servers) this.#takeIntoUse(name, server, settings);
 
-    this.registerOutputs({ publicKey: this.publicKey, fingerprint: this.fingerprint });
+    this.registerOutputs({
+      publicKey: this.publicKey,
+      fingerprint: this.fingerprint,
+      keyCreated: this.keyCreated,
+    });
   }
 
-  /** On the server: this key may read. Replaced on a new key, so the old one is revoked last of all. */
+  /** On the server, first: this key may read too. */
   #authorize(name: string, server: CacheServer): pulumi.Resource {
-    const file = this.publicKey.apply((key) => `${name}-${fingerprintForFileName(key)}`);
+    return this.#onServer(`${name}-authorization`, server, "authorize", "unauthorize", []);
+  }
+
+  /**
+   * On the server, last: this key is the client's only one. The others are revoked here and not before, so an
+   * update that ends early leaves the client with a key that works. Taken away, it goes first: access ends even
+   * where the client's machine cannot be reached.
+   */
+  #takeIntoUse(name: string, server: CacheServer, settings: pulumi.Resource): void {
+    this.#onServer(`${name}-access`, server, "in-use", "revoke", [settings]);
+  }
+
+  #onServer(
+    name: string,
+    server: CacheServer,
+    run: string,
+    undo: string,
+    after: pulumi.Resource[],
+  ): pulumi.Resource {
     return server.machine.step(
-      `${name}-authorization-${server.name}`,
+      `${name}-${server.name}`,
       {
-        run: pulumi.interpolate`authorize ${file}`,
-        undo: pulumi.interpolate`revoke ${file}`,
+        run: pulumi.interpolate`${run} ${this.#keyFile}`,
+        undo: pulumi.interpolate`${undo} ${this.#keyFile}`,
         stdin: pulumi.interpolate`${this.publicKey}\n`,
-        replaceOn: file,
+        replaceOn: this.#keyFile,
+        after,
       },
       this,
     );

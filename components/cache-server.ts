@@ -36,6 +36,8 @@ export class CacheServer extends pulumi.ComponentResource {
   readonly hostKey: pulumi.Output<string>;
   /** `name:base64`: what a machine that fetches from here has to trust (nix.conf(5), `trusted-public-keys`). */
   readonly trustedPublicKey: pulumi.Output<string>;
+  /** When the signing key was made: ISO 8601, UTC. */
+  readonly keyCreated: pulumi.Output<string>;
   /** For a client's own steps on this machine. @internal */
   readonly machine: Machine;
   /** What a client has to wait for: the machine serves. @internal */
@@ -56,6 +58,7 @@ export class CacheServer extends pulumi.ComponentResource {
     );
     const keyName = pulumi.unsecret(key.name);
     this.trustedPublicKey = pulumi.unsecret(key.publicKey);
+    this.keyCreated = pulumi.unsecret(key.created);
 
     this.machine = new Machine(name, args.connection, this);
     const signing = this.machine.step(`${name}-signing`, {
@@ -67,7 +70,7 @@ export class CacheServer extends pulumi.ComponentResource {
     this.ready = this.machine.step(`${name}-settings`, {
       run: "settings server",
       undo: "remove-settings server",
-      stdin: keyName.apply((signingKey) => settingsJson({ signingKeys: [signingKey] })),
+      stdin: settingsJson({}),
       after: [signing],
     });
 
@@ -76,6 +79,7 @@ export class CacheServer extends pulumi.ComponentResource {
       port: this.port,
       hostKey: this.hostKey,
       trustedPublicKey: this.trustedPublicKey,
+      keyCreated: this.keyCreated,
     });
   }
 }

@@ -22,11 +22,21 @@ export class Machine {
   readonly agent: remote.Command;
   readonly #connection: types.input.remote.ConnectionArgs;
   readonly #parent: pulumi.Resource;
+  readonly #opts: pulumi.CustomResourceOptions;
 
-  /** Puts the helper on the machine, as the resource `<name>-agent`. */
-  constructor(name: string, connection: ConnectionArgs, parent: pulumi.Resource) {
+  /**
+   * Puts the helper on the machine, as the resource `<name>-agent`.
+   * @param abandoned the machine is not contacted any more, neither to change it nor to clean up
+   */
+  constructor(
+    name: string,
+    connection: ConnectionArgs,
+    parent: pulumi.Resource,
+    { abandoned = false } = {},
+  ) {
     this.#connection = commandConnection(connection);
     this.#parent = parent;
+    this.#opts = abandoned ? { retainOnDelete: true, ignoreChanges: ["*"] } : {};
     this.agent = new remote.Command(
       `${name}-agent`,
       {
@@ -37,7 +47,7 @@ export class Machine {
         stdin: agentScript,
         addPreviousOutputInEnv: false,
       },
-      { parent },
+      { ...this.#opts, parent },
     );
   }
 
@@ -55,7 +65,7 @@ export class Machine {
         ...(step.replaceOn !== undefined && { triggers: [step.replaceOn] }),
         addPreviousOutputInEnv: false,
       },
-      { parent, dependsOn: [this.agent, ...(step.after ?? [])] },
+      { ...this.#opts, parent, dependsOn: [this.agent, ...(step.after ?? [])] },
     );
   }
 }

@@ -1,15 +1,12 @@
 import { moduleVersion } from "../machine/agent.ts";
 
-/** What the module reads from `server.json`: this machine serves. */
-export interface ServerSettings {
-  /** Names of the signing keys, files in `/var/lib/nixos-cache/signing` (nix.conf(5), `secret-key-files`). */
-  signingKeys: string[];
-}
-
 /** What the module reads from `client.json`: this machine fetches. */
 export interface ClientSettings {
   servers: Record<string, ServerForClient>;
 }
+
+/** `server.json` needs no more than to be there: this machine serves. */
+export type ServerSettings = Record<string, never>;
 
 /** A cache as its client has to know it. */
 export interface ServerForClient {
@@ -28,7 +25,7 @@ export interface ServerForClient {
  * The text of a settings file. It carries the module's version, so that a new module counts as a change.
  * Two spaces an indent: people read the file on the machine, and Pulumi shows a change of it as JSON.
  */
-export function settingsJson(settings: ServerSettings | ClientSettings): string {
+export function settingsJson(settings: ClientSettings | ServerSettings): string {
   return `${JSON.stringify({ module: moduleVersion, ...settings }, null, 2)}\n`;
 }
 

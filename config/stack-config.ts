@@ -41,6 +41,10 @@ const hostKey = z
     }
   });
 
+const rotation = z.string({
+  error: 'is no text: write any word or number in quotes, like "1"',
+});
+
 const connection = z.strictObject(
   {
     host: hostName,
@@ -60,6 +64,7 @@ const server = z.strictObject(
     connection,
     address: hostName.optional(),
     port: port.optional(),
+    rotation: rotation.optional(),
   },
   { error: "is no group of settings: write { connection: { host: …, hostKey: … } }" },
 );
@@ -76,14 +81,20 @@ const client = z.strictObject(
       .int({ error: "is no priority: write a whole number from 0 on; cache.nixos.org has 40" })
       .min(0, "is no priority: write a whole number from 0 on; cache.nixos.org has 40")
       .optional(),
+    rotation: rotation.optional(),
+    gone: z
+      .boolean({ error: "is neither true nor false: write true if the machine is lost" })
+      .optional(),
   },
   { error: "is no group of settings: write { connection: {…}, servers: [kalaw] }" },
 );
 
 const stackConfig = z.strictObject({
-  rotation: z
-    .string({ error: 'is no text: write any word or number in quotes, like "1"' })
-    .default("1"),
+  rotation: rotation.default("1"),
+  rotateEvery: z
+    .string({ error: "is no text: write a number of days, like 90d" })
+    .regex(/^[1-9][0-9]{0,4}d$/, "is no period: write a number of days, like 90d")
+    .optional(),
   privateKey: z.string().optional(),
   privateKeyPassword: z.string().optional(),
   servers: z

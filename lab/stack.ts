@@ -34,6 +34,8 @@ export class LabStack {
       PULUMI_BACKEND_URL: `file://${join(this.folder, "state")}`,
       PULUMI_CONFIG_PASSPHRASE_FILE: join(this.folder, "passphrase"),
       PULUMI_STACK: stackName,
+      // One machine that fails must not hold up the others.
+      PULUMI_CONTINUE_ON_ERROR: "true",
     };
   }
 

@@ -5,7 +5,9 @@
 #   agent remove-settings ROLE     rebuilds
 #   agent signing-key NAME         stdin: the secret key, as `nix key generate-secret` prints it
 #   agent remove-signing-key NAME
-#   agent authorize NAME           stdin: the public key, one line; NAME is its file's; rebuilds
+#   agent authorize NAME           stdin: the public key, one line; NAME is <client>-<fingerprint>; rebuilds
+#   agent unauthorize NAME         stdin: the same; revokes the key, unless the client has it in use
+#   agent in-use NAME              stdin: the same; the client reads with it, so its other keys are revoked
 #   agent revoke NAME              stdin: the same; takes effect at once, without a rebuild
 #   agent identity                 stdin: `address port host-key` of each server, an empty line, the private key
 #   agent remove-identity
@@ -49,6 +51,11 @@ fail() {
 last_lines() {
   printf '%s\n' '--- last lines:'
   tail -n 20 "$log" | cut -c1-400
+}
+
+# record WORDS: a line in the log that a person may read, never with a secret.
+record() {
+  printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*" >>"$private/log"
 }
 
 # --- Files ---
@@ -251,14 +258,12 @@ settings() {
   if [ "$1" = server ]; then sign_store; fi
 }
 
-# What was built before the daemon had the key carries no signature of it. Later builds are signed by
-# the daemon, so this comes after the rebuild: no path falls in between.
+# What was built before the daemon had the key carries no signature of it. Later builds are signed by the
+# daemon, so this comes after: no path falls in between.
 sign_store() {
-  for key in "$private"/signing/*; do
-    say "signing the store with $(basename "$key")"
-    nix --extra-experimental-features nix-command store sign --all --key-file "$key" >"$log" 2>&1 ||
-      fail "signing the store failed" "$(last_lines)"
-  done
+  say "signing the store with $(key_name "$private/signing/0")"
+  nix --extra-experimental-features nix-command store sign --all --key-file "$private/signing/0" >"$log" 2>&1 ||
+    fail "signing the store failed" "$(last_lines)"
 }
 
 remove_settings() {
@@ -270,19 +275,47 @@ remove_settings() {
   rebuild_or_put_back
 }
 
+# The signing keys stand in places that never change, 0 to 3: the newest, then the older ones whose rotation
+# has not ended; a place without a key of its own has a copy of the newest. The daemon signs with all of them
+# and reads them at each signing (nix.conf(5), secret-key-files), so keys come and go without a rebuild, and
+# no build ever meets a missing file.
 signing_key() {
   private_folder signing
-  new=$private/signing/.$1
+  new=$private/signing/new
   write 600 "$new"
   if ! nix --extra-experimental-features nix-command key convert-secret-to-public <"$new" >"$work/public" 2>"$log"; then
     rm -f "$new"
     fail "the signing key $1 did not arrive whole" "$(last_lines)"
   fi
-  mv -f "$new" "$private/signing/$1"
+  if ! cmp -s "$new" "$private/signing/0"; then
+    for place in 2 1 0; do
+      if [ -e "$private/signing/$place" ]; then
+        write 600 "$private/signing/$((place + 1))" <"$private/signing/$place"
+      else
+        write 600 "$private/signing/$((place + 1))" <"$new"
+      fi
+    done
+    write 600 "$private/signing/0" <"$new"
+    record "signing key $1 installed"
+  fi
+  rm -f "$new"
+  sign_store
 }
 
 remove_signing_key() {
-  rm -f "$private/signing/$1"
+  if [ ! -e "$private/signing/0" ]; then return; fi
+  if [ "$(key_name "$private/signing/0")" = "$1" ]; then
+    rm -f "$private"/signing/*
+  else
+    # Once more, for what was being built when the new key came.
+    sign_store
+    for place in 1 2 3; do write 600 "$private/signing/$place" <"$private/signing/0"; done
+  fi
+  record "signing key $1 removed"
+}
+
+key_name() {
+  cut -d: -f1 "$1"
 }
 
 # read_public_key: sets $public_key from stdin.
@@ -302,6 +335,7 @@ authorize() {
   fi
   keep "authorized/$1.pub"
   if [ ! -e "$public/default.nix" ]; then print_module | write 644 "$public/default.nix"; fi
+  if [ ! -e "$public/authorized/$1.pub" ]; then record "authorized $1"; fi
   printf '%s\n' "$public_key" | write 644 "$public/authorized/$1.pub"
   sync_index
   unlock_files
@@ -309,16 +343,48 @@ authorize() {
   if [ -e "$public/server.json" ]; then rebuild_or_put_back; fi
 }
 
+# The client has begun to read with this key: its others are of no more use to it. Only here is a key
+# known to be replaced, whatever became of the update that brought it.
+in_use() {
+  read_public_key
+  grep -qsF -- "$public_key" /etc/ssh/authorized_keys.d/nix-ssh ||
+    fail "the key is not among those that nix-ssh takes: run \`pulumi up\` again"
+  private_folder in-use
+  write 600 "$private/in-use/$1" </dev/null
+  # The fingerprint has 43 characters.
+  client=${1%-???????????????????????????????????????????}
+  for file in "$public/authorized/$client"-???????????????????????????????????????????.pub; do
+    other=$(basename "$file" .pub)
+    if [ "$other" != "$1" ] && [ -e "$file" ]; then
+      cp "$file" "$work/key.pub"
+      revoke_key "$other"
+    fi
+  done
+}
+
+unauthorize() {
+  read_public_key
+  if [ ! -e "$private/in-use/$1" ]; then revoke_key "$1"; fi
+}
+
 revoke() {
   read_public_key
+  revoke_key "$1"
+}
+
+# revoke_key NAME: the key itself is in $work/key.pub.
+revoke_key() {
+  public_key=$(cat "$work/key.pub")
   lock_files
   if ! grep -qsxF -- "$public_key" "$private/revoked_keys"; then
     { cat "$private/revoked_keys" 2>"$work/none" || :; printf '%s\n' "$public_key"; } >"$work/revoked_keys"
     write 600 "$private/revoked_keys" <"$work/revoked_keys"
+    record "revoked $1"
+    say "revoked $(ssh-keygen -l -f "$work/key.pub")"
   fi
+  rm -f "$private/in-use/$1"
   end_sessions
   unlock_files
-  say "revoked $(ssh-keygen -l -f "$work/key.pub")"
   # From here on it is only tidying: the key is dropped from the files, and from the next system with them.
   exec 9>"$private/lock"
   flock 9
@@ -329,6 +395,7 @@ revoke() {
   sync_index
   if [ "$was_applied" = yes ]; then record_applied "$(fingerprint_of_files)"; fi
   unlock_files
+  exec 9>&-
 }
 
 # Ends the sessions that logged in with $public_key, and their connections.
@@ -360,6 +427,7 @@ identity() {
   done <"$work/servers"
   mv -f "$new" "$private/ssh/identity"
   sync "$private/ssh"
+  record "identity $(ssh-keygen -l -f "$private/ssh/identity")"
 }
 
 # Reads from the cache with the new key and nothing else: not the configuration, not an older key.
@@ -411,6 +479,8 @@ case "$#:${1-}:${2-}" in
   2:signing-key:*) signing_key "$2" ;;
   2:remove-signing-key:*) remove_signing_key "$2" ;;
   2:authorize:*) authorize "$2" ;;
+  2:unauthorize:*) unauthorize "$2" ;;
+  2:in-use:*) in_use "$2" ;;
   2:revoke:*) revoke "$2" ;;
   1:identity:) identity ;;
   1:remove-identity:) remove_identity ;;

@@ -99,7 +99,13 @@ in
           ExposeAuthInfo yes
         Match All
       '';
-      nix.settings.secret-key-files = map (name: "${private}/signing/${name}") server.signingKeys;
+      # The agent fills all four places: the newest key, then older ones whose rotation has not ended.
+      nix.settings.secret-key-files = map (place: "${private}/signing/${place}") [
+        "0"
+        "1"
+        "2"
+        "3"
+      ];
     })
 
     (lib.mkIf (client != null) {

@@ -29,6 +29,7 @@ test("up from nothing, with no more commands for each machine than designed", as
     "kalaw-agent",
     "kalaw-settings",
     "kalaw-signing",
+    "pai-access-kalaw",
     "pai-agent",
     "pai-authorization-kalaw",
     "pai-identity",
@@ -56,14 +57,14 @@ test("a path without kalaw's signature is refused, and fetched once it is signed
   expect(refused.code).not.toBe(0);
   expect(refused.stderr).toContain("not signed by any of the keys in 'trusted-public-keys'");
 
-  await home().on("kalaw", `nix store sign --key-file /var/lib/nixos-cache/signing/* ${path}`);
+  await home().on("kalaw", `nix store sign --key-file /var/lib/nixos-cache/signing/0 ${path}`);
   expect((await fetchPath(home().lab, "pai", path)).path).toBe(path);
 });
 
 test("a second up, and a preview, have nothing to do", async () => {
   await home().stack.run(["preview", "--expect-no-changes"]);
   const { stdout } = await home().up();
-  expect(stdout).toMatch(/Resources:\s+12 unchanged/);
+  expect(stdout).toMatch(/Resources:\s+13 unchanged/);
   expect(await home().generations("kalaw")).toBe(generations.kalaw + 1);
 });
 

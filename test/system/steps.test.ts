@@ -30,11 +30,7 @@ describe("input that ends early, with the connection, changes nothing", () => {
       half(generateSshKeypair("x").publicKey),
       "the public key did not arrive whole",
     ],
-    [
-      "settings server",
-      '{ "signingKeys": [',
-      "the configuration does not build, nothing was switched",
-    ],
+    ["settings server", '{ "module": ', "the configuration does not build, nothing was switched"],
   ])("agent %s", async (words, input, message) => {
     const before = await home().snapshot("kalaw");
     const keys = () => home().on("kalaw", "find /var/lib/nixos-cache -type f | xargs sha256sum");

@@ -111,6 +111,7 @@ describe("one server and one client", () => {
       "kalaw-signing command:remote:Command",
       "kalaw-signing-key pulumi:index:Stash",
       "pai nixos-cache:index:CacheClient",
+      "pai-access-kalaw command:remote:Command",
       "pai-agent command:remote:Command",
       "pai-authorization-kalaw command:remote:Command",
       "pai-identity command:remote:Command",
@@ -119,7 +120,7 @@ describe("one server and one client", () => {
     ]);
   });
 
-  test("no host has more commands than it needs: three for its part, and one a client on the server", async () => {
+  test("no host has more commands than it needs: three for its part, and two a client on the server", async () => {
     const { kalaw } = kalawAndPai();
     for (let i = 0; i < 10; i++) {
       new CacheClient(
@@ -135,7 +136,7 @@ describe("one server and one client", () => {
       .filter(({ type }) => type === "command:remote:Command")
       .map(({ inputs }) => (inputs.connection as { host: string }).host);
     const count = (host: string) => hosts.filter((other) => other === host).length;
-    expect(count("192.0.2.1")).toBe(3 + 11);
+    expect(count("192.0.2.1")).toBe(3 + 2 * 11);
     expect(count("192.0.2.2")).toBe(3);
     expect(count("192.0.2.9")).toBe(3);
   });
@@ -180,7 +181,6 @@ describe("one server and one client", () => {
     expect(settings).not.toHaveProperty("triggers");
     expect(JSON.parse(String(settings?.stdin))).toEqual({
       module: moduleVersion,
-      signingKeys: [keyName],
     });
   });
 
@@ -193,6 +193,13 @@ describe("one server and one client", () => {
     expect(authorization).toMatchObject({
       connection: { host: "192.0.2.1" },
       create: `${agent} authorize ${file}`,
+      delete: `${agent} unauthorize ${file}`,
+      stdin: `${publicKey}\n`,
+      triggers: [file],
+    });
+    expect(await inputs("pai-access-kalaw")).toMatchObject({
+      connection: { host: "192.0.2.1" },
+      create: `${agent} in-use ${file}`,
       delete: `${agent} revoke ${file}`,
       stdin: `${publicKey}\n`,
       triggers: [file],
@@ -221,7 +228,7 @@ describe("one server and one client", () => {
     });
   });
 
-  test("run in this order: the server serves, then the client has its key, then it is told to fetch", async () => {
+  test("run in this order: the server serves, then the client has its key, then it is told to fetch, then its older keys go", async () => {
     kalawAndPai();
     await resources();
     expect(await dependencies("kalaw-signing")).toEqual(["kalaw-agent"]);
@@ -233,6 +240,7 @@ describe("one server and one client", () => {
       "kalaw-settings",
     ]);
     expect(await dependencies("pai-settings")).toEqual(["pai-agent", "pai-identity"]);
+    expect(await dependencies("pai-access-kalaw")).toEqual(["kalaw-agent", "pai-settings"]);
   });
 
   test("keep their keys until the rotation changes", async () => {
@@ -270,6 +278,7 @@ describe("one server and one client", () => {
       "kalaw-settings": ["connection"],
       pai: [],
       "pai-key": ["input"],
+      "pai-access-kalaw": ["connection"],
       "pai-agent": ["connection"],
       "pai-authorization-kalaw": ["connection"],
       "pai-identity": ["connection", "stdin"],
@@ -301,6 +310,20 @@ test("a client of two caches is authorized on both and knows both", async () => 
   expect(all.get("desk-identity")?.inputs.stdin).toMatch(
     /^kalaw 22 ssh-ed25519 \S+\nnas 2200 ssh-ed25519 \S+\n\n-----BEGIN/,
   );
+});
+
+test("a client that is gone loses its access, and its machine is left alone", async () => {
+  const { kalaw } = kalawAndPai();
+  new CacheClient(
+    "lost",
+    { connection: { host: "192.0.2.5", hostKey }, server: kalaw, gone: true },
+    record,
+  );
+  const lost = [...(await resources()).keys()].filter((name) => name.startsWith("lost-"));
+  expect(lost.sort()).toEqual(["lost-agent", "lost-identity", "lost-key", "lost-settings"]);
+  for (const name of ["lost-agent", "lost-identity", "lost-settings"]) {
+    expect(options.get(name)).toMatchObject({ retainOnDelete: true, ignoreChanges: ["*"] });
+  }
 });
 
 test("a client without a server is refused at once", () => {

@@ -100,7 +100,7 @@ describe("every mistake is named, with what to write instead", () => {
     [
       "a typo in a client",
       client({ priorty: 1 }),
-      "nixos-cache:clients.pai.priorty is no setting: write one of connection, servers, priority",
+      "nixos-cache:clients.pai.priorty is no setting: write one of connection, servers, priority, rotation, gone",
     ],
     [
       "a typo in a connection",
@@ -110,7 +110,7 @@ describe("every mistake is named, with what to write instead", () => {
     [
       "a typo at the top",
       { rotations: "2" },
-      "nixos-cache:rotations is no setting: write one of rotation, privateKey, privateKeyPassword, servers, clients",
+      "nixos-cache:rotations is no setting: write one of rotation, rotateEvery, privateKey, privateKeyPassword, servers, clients",
     ],
     [
       "a bad machine name",
@@ -199,6 +199,16 @@ describe("every mistake is named, with what to write instead", () => {
       "text for a group",
       { servers: "kalaw" },
       "nixos-cache:servers is no group of servers: write kalaw: { connection: { host: …, hostKey: … } }",
+    ],
+    [
+      "a period that is none",
+      { rotateEvery: "3 months" },
+      "nixos-cache:rotateEvery is no period: write a number of days, like 90d",
+    ],
+    [
+      "a rotation that is no text",
+      client({ rotation: 2 }),
+      'nixos-cache:clients.pai.rotation is no text: write any word or number in quotes, like "1"',
     ],
     [
       "a priority below zero",
