@@ -32,8 +32,10 @@ export function commandConnection(args: ConnectionArgs): types.input.remote.Conn
     hostKey: args.hostKey,
     ...(args.privateKey !== undefined && { privateKey: args.privateKey }),
     ...(args.privateKeyPassword !== undefined && { privateKeyPassword: args.privateKeyPassword }),
-    // 7 dials: two seconds of patience with an sshd that restarts, half a minute with a host that is off.
-    dialErrorLimit: 6,
+    // 6 dials: a second of patience with an sshd that restarts, half a minute with a host that is off. Not
+    // more: the plugin dials again after a failed login too, and sshd penalises that (sshd_config(5),
+    // PerSourcePenalties).
+    dialErrorLimit: 5,
     perDialTimeout: 5,
   };
 }

@@ -32,7 +32,9 @@ export function checkOperatorLogin(
     const fullName = `${namespace}:${setting}`;
     if (value !== undefined && !secretSettings.includes(fullName)) {
       throw new ConfigError(
-        `${fullName} is not encrypted: run pulumi config set --secret ${fullName}`,
+        `${fullName} is not encrypted: run pulumi config set --secret ${fullName}${
+          setting === "privateKey" ? " < ~/.ssh/id_ed25519" : ""
+        }`,
       );
     }
   }

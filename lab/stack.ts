@@ -87,29 +87,27 @@ export class LabStack {
   /** The checkout's own project file, with the program's path as seen from here. */
   async #project(): Promise<string> {
     const project = await readFile(join(checkout, "Pulumi.yaml"), "utf8");
-    return project.replace(/^main: .*$/m, `main: ${relative(this.folder, checkout)}`);
+    return project.replace(
+      /^main: .*$/m,
+      `main: ${relative(this.folder, join(checkout, "index.ts"))}`,
+    );
   }
 
-  /** The stack file; JSON is YAML, and `pulumi config set` lays it out for people. */
+  /** The stack file, as a person would write it. */
   async #settings(): Promise<string> {
     const [server = "", ...clients] = this.#lab.hosts;
-    const connection = async (host: string) => ({
-      host: this.#lab.address(host),
-      user: "root",
-      hostKey: await this.#lab.hostKey(host),
-    });
-    const fetching = clients.map(async (client) => [
-      client,
-      { connection: await connection(client), servers: [server] },
-    ]);
-    return JSON.stringify({
-      config: {
-        "nixos-cache:rotation": "1",
-        "nixos-cache:servers": {
-          [server]: { connection: await connection(server), address: server },
-        },
-        "nixos-cache:clients": Object.fromEntries(await Promise.all(fetching)),
-      },
-    });
+    const machine = async (host: string, rest: string) => `    ${host}:
+      connection:
+        host: ${this.#lab.address(host)}
+        user: root
+        hostKey: ${await this.#lab.hostKey(host)}
+      ${rest}
+`;
+    const fetching = clients.map((client) => machine(client, `servers: [${server}]`));
+    return `config:
+  nixos-cache:rotation: "1"
+  nixos-cache:servers:
+${await machine(server, `address: ${server}`)}  nixos-cache:clients:
+${(await Promise.all(fetching)).join("")}`;
   }
 }

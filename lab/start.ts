@@ -1,5 +1,5 @@
 // `npm start`: the lab, the tools, a real `pulumi up`, and a path that went from one host to the other.
-import { relative } from "node:path";
+import { join, relative } from "node:path";
 import { consoleReport } from "../tools/report.ts";
 import { toolchain } from "../tools/toolchain.ts";
 import { buildNewPath, fetchPath } from "./demonstration.ts";
@@ -19,6 +19,13 @@ try {
   await stack.init();
   report("pulumi up");
   await stack.run(["up", "--yes", "--skip-preview"], { show: true });
+  const outputs = JSON.parse((await stack.run(["stack", "output", "--json"])).stdout);
+  if (!(server in outputs.servers && client in outputs.clients)) {
+    throw new Error(
+      `The lab's settings have been changed: ${client} no longer fetches from ${server}.\n` +
+        'Change them back, or begin anew: "npm run lab -- down", then "npm start".',
+    );
+  }
   report("A path from one host to the other");
   const { path, signedBy, milliseconds } = await fetchPath(
     lab,
@@ -38,11 +45,13 @@ try {
   }
 
   What to try next:
-    npm run pulumi -- preview --diff         nothing to do; change ${relative(process.cwd(), stack.folder)}/Pulumi.lab.yaml and see
+    npm run pulumi -- preview --diff          nothing to do; change the settings and see:
+                                              ${relative(process.cwd(), join(stack.folder, "Pulumi.lab.yaml"))}
+    npm run pulumi -- config set rotation 2   then up: new keys, and no failed fetch
     npm run lab -- exec ${client} -- cat /etc/nix/nix.conf
-    npm run lab -- power-off ${server}         a build on ${client} goes on without its cache
-    npm run pulumi -- destroy                both hosts as they were
-    npm run lab -- down                      nothing left
+    npm run lab -- power-off ${server}          a build on ${client} goes on without its cache
+    npm run pulumi -- destroy                 both hosts as they were
+    npm run lab -- down                       nothing left
   Your own machines: see README.md, "On your own machines".
 `);
 } catch (error) {

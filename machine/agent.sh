@@ -74,20 +74,33 @@ private_folder() {
   (umask 077 && mkdir -p "$private/$1")
 }
 
-# Files and git's index change under a lock of their own: steps on one machine run side by side.
+# Files and git's index change under a lock of their own: steps on one machine run side by side. Both locks
+# are on folders that are there anyway (flock(1)), so nothing of them is left, nor in the way of a removal.
 lock_files() {
-  exec 8>"$private/files.lock"
+  exec 8<"$nixos"
   flock 8
 }
 
 unlock_files() {
-  exec 8>&-
+  exec 8<&-
+}
+
+lock_system() {
+  exec 9<"$(dirname "$profile")"
+  flock 9
+}
+
+unlock_system() {
+  exec 9<&-
 }
 
 # In a git repository Nix sees only files that the index names, so it follows what is on the disk
 # (git-add(1), --intent-to-add).
 sync_index() {
-  git -C "$nixos" rev-parse --git-dir >"$work/git" 2>&1 || return 0
+  if ! git -C "$nixos" rev-parse --git-dir >"$log" 2>&1; then
+    if [ ! -e "$nixos/.git" ] || grep -q 'not a git repository' "$log"; then return; fi
+    fail "git cannot read the repository in $nixos" "$(last_lines)"
+  fi
   rm -f "$public"/.*.new "$public"/authorized/.*.new
   if [ -d "$public" ]; then
     git -C "$nixos" add --intent-to-add --force -- nixos-cache
@@ -177,12 +190,11 @@ build() {
 # rebuild: make the machine match its files, if it does not already. Steps that wait here for the lock
 # find their work done by the first. Fails with the reason in $reason.
 rebuild() {
-  exec 9>"$private/lock"
-  flock 9
+  lock_system
   while :; do
     files=$(fingerprint_of_files)
     if is_applied "$files"; then
-      exec 9>&-
+      unlock_system
       return 0
     fi
     say "building the configuration"
@@ -193,7 +205,7 @@ rebuild() {
     # Files that came in the meantime are built too, before the switch rather than after it.
     [ "$(fingerprint_of_files)" != "$files" ] || break
   done
-  check_import && activate && record_applied "$files" && exec 9>&-
+  check_import && activate && record_applied "$files" && unlock_system
 }
 
 check_import() {
@@ -201,7 +213,7 @@ check_import() {
     reason="the configuration of this machine does not import nixos-cache, nothing was switched
 Add this line to $nixos/configuration.nix, or to this machine's module in your flake, then run \`pulumi up\` again:
     imports = [ ./nixos-cache ];
-(the path is $public, as seen from the file with the line)"
+(in a file of a folder below, ../nixos-cache: it is $public as seen from there)"
     return 1
   fi
 }
@@ -386,8 +398,7 @@ revoke_key() {
   end_sessions
   unlock_files
   # From here on it is only tidying: the key is dropped from the files, and from the next system with them.
-  exec 9>"$private/lock"
-  flock 9
+  lock_system
   lock_files
   if is_applied "$(fingerprint_of_files)"; then was_applied=yes; else was_applied=no; fi
   rm -f "$public/authorized/$1.pub"
@@ -395,7 +406,7 @@ revoke_key() {
   sync_index
   if [ "$was_applied" = yes ]; then record_applied "$(fingerprint_of_files)"; fi
   unlock_files
-  exec 9>&-
+  unlock_system
 }
 
 # Ends the sessions that logged in with $public_key, and their connections.
@@ -450,9 +461,8 @@ remove_identity() {
 
 # Both parts of one machine, server and client, bring the agent; the last one takes it away.
 remove() {
-  exec 9>"$private/lock"
-  flock 9
-  if has_settings; then return 0; fi
+  lock_system
+  if has_settings || [ ! -e "$private" ]; then return; fi
   lock_files
   if [ -e "$public/default.nix" ]; then
     rm -rf "$public"

@@ -96,6 +96,7 @@ in
       services.openssh.extraConfig = ''
         Match User nix-ssh
           RevokedKeys ${private}/revoked_keys
+          DisableForwarding yes
           ExposeAuthInfo yes
         Match All
       '';

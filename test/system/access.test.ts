@@ -73,6 +73,19 @@ describe("what nix-ssh may do", () => {
     expect(stderr).toContain("remote port forwarding failed");
   });
 
+  test("no way to the Nix daemon's socket, by which it could build and delete", async () => {
+    const { stderr } = await home().tryOn(
+      "pai",
+      `${ssh(identity, "-N -L /root/daemon:/nix/var/nix/daemon-socket/socket")} &
+       timeout 20 sh -c 'until test -S /root/daemon; do :; done'
+       timeout 10 nix store info --store unix:///root/daemon; kill $!; wait`,
+    );
+    expect(stderr).toMatch(/administratively prohibited|open failed|cannot open connection/);
+    expect(await home().on("kalaw", "sshd -T -C user=nix-ssh,host=x,addr=192.0.2.9")).toContain(
+      "disableforwarding yes",
+    );
+  });
+
   test("no file transfer", async () => {
     const { code } = await home().tryOn(
       "pai",

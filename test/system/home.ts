@@ -21,6 +21,11 @@ export class Home {
     return this.stack.run(["up", "--yes", "--skip-preview"]);
   }
 
+  /** Changes a setting of the stack; inside a group of settings Pulumi takes digits for a number. */
+  async set(setting: string, value: string): Promise<void> {
+    await this.stack.run(["config", "set", "--path", `nixos-cache:${setting}`, value]);
+  }
+
   /** An update that is expected to fail: what the person reads then. */
   async failingUp(): Promise<string> {
     const { code, stdout, stderr } = await this.stack.attempt(["up", "--yes", "--skip-preview"]);
@@ -68,14 +73,17 @@ export class Home {
   }
 }
 
-/** Makes a home for the tests of this file and takes it away after them. */
-export function useHome(): () => Home {
+/**
+ * Makes a home for the tests of this file and takes it away after them.
+ * @param hosts the first serves, the others fetch
+ */
+export function useHome(hosts: readonly string[] = ["kalaw", "pai"]): () => Home {
   let home: Home | undefined;
   let lab: Lab | undefined;
 
   beforeAll(async () => {
     const folder = await mkdtemp(join(tmpdir(), "nixos-cache-"));
-    lab = new Lab(folder);
+    lab = new Lab(folder, hosts);
     const quiet = () => {};
     const tools = await toolchain(quiet);
     await lab.up(quiet);

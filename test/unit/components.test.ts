@@ -150,7 +150,7 @@ describe("one server and one client", () => {
         user: "root",
         hostKey: `${hostKey} root@kalaw`,
         privateKey: "operator's key",
-        dialErrorLimit: 6,
+        dialErrorLimit: 5,
         perDialTimeout: 5,
       },
       create: installAgent,

@@ -36,7 +36,7 @@ test("neither key nor agent", () => {
 
 test("a key in plain text in the stack file", () => {
   expect(() => checkOperatorLogin({ privateKey: open }, { ...both, secretSettings: [] })).toThrow(
-    "nixos-cache:privateKey is not encrypted: run pulumi config set --secret nixos-cache:privateKey",
+    "nixos-cache:privateKey is not encrypted: run pulumi config set --secret nixos-cache:privateKey < ~/.ssh/id_ed25519",
   );
 });
 
