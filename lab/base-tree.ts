@@ -4,9 +4,9 @@ import { lstat, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 
 import { basename, join } from "node:path";
 import { execa } from "execa";
 import { cacheFolder } from "../tools/cache-folder.ts";
+import type { Report } from "../tools/report.ts";
 import { madeFrom } from "./host.ts";
 import { withLock } from "./lock.ts";
-import type { Report } from "./report.ts";
 
 const suite = "trixie";
 const nixos = join(import.meta.dirname, "nixos");

@@ -3,11 +3,11 @@ import { existsSync } from "node:fs";
 import { mkdir, open, readFile, rename, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { execa } from "execa";
+import type { Report } from "../tools/report.ts";
 import { Cgroup, joining } from "./cgroup.ts";
 import { makeKeyPair } from "./key-pair.ts";
 import type { Network } from "./network.ts";
 import { type Outcome, outcome } from "./outcome.ts";
-import type { Report } from "./report.ts";
 import { until } from "./until.ts";
 
 const script = (name: string) => join(import.meta.dirname, name);

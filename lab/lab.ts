@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { existsSync, realpathSync } from "node:fs";
 import { mkdir, readdir, readFile, rm, rmdir, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import type { Report } from "../tools/report.ts";
 import { baseTree } from "./base-tree.ts";
 import { Cgroup } from "./cgroup.ts";
 import { Host } from "./host.ts";
@@ -9,7 +10,6 @@ import { makeKeyPair } from "./key-pair.ts";
 import { withLock } from "./lock.ts";
 import { Network, operator } from "./network.ts";
 import { type Outcome, outcome } from "./outcome.ts";
-import type { Report } from "./report.ts";
 import { checkComputer, meetRequirements, thisComputer } from "./requirements.ts";
 import { until } from "./until.ts";
 

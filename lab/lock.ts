@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { stat } from "node:fs/promises";
 import { createInterface } from "node:readline";
-import type { Report } from "./report.ts";
+import type { Report } from "../tools/report.ts";
 
 /**
  * Runs `work` while this process alone holds the lock on `folder`; others wait for their turn.

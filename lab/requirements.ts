@@ -2,8 +2,8 @@ import { accessSync, constants, existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { execa } from "execa";
+import type { Report } from "../tools/report.ts";
 import { cgroupMount } from "./cgroup.ts";
-import type { Report } from "./report.ts";
 
 /** What the lab needs of the computer, as found on it. */
 export interface Computer {
