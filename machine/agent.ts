@@ -12,16 +12,19 @@ export const moduleVersion = sha256(nixosModule).slice(0, 12);
 /** Where the helper stands on a machine: root's, outside every folder that Nix copies to its store. */
 export const agentPath = "/var/lib/nixos-cache/agent";
 
-/** The whole helper: one POSIX sh script that carries the NixOS module with it. */
+/**
+ * The whole helper: one POSIX sh script, of the parts beside this file, that carries the NixOS module with it.
+ */
 export const agentScript = [
   "#!/bin/sh",
+  ours("agent.sh"),
   "print_module() {",
   "  cat <<'END_OF_MODULE'",
-  `${nixosModule.trimEnd()}`,
+  nixosModule.trimEnd(),
   "END_OF_MODULE",
   "}",
   "",
-  ours("agent.sh"),
+  ...["files.sh", "rebuild.sh", "signing.sh", "access.sh", "identity.sh", "steps.sh"].map(ours),
 ].join("\n");
 
 const folder = agentPath.slice(0, agentPath.lastIndexOf("/"));

@@ -1,6 +1,7 @@
 // `npm test [-- VITEST-ARGS…]`: types, lint, shell, then the tests on real hosts.
 import { execa } from "execa";
 import { meetRequirements } from "../lab/requirements.ts";
+import { agentScript } from "../machine/agent.ts";
 import { consoleReport } from "../tools/report.ts";
 import { toolchain } from "../tools/toolchain.ts";
 
@@ -11,13 +12,19 @@ const checks: [what: string, command: string, args: string[]][] = [
   ["types", "tsc", []],
   ["lint and format", "biome", ["ci", "--error-on-warnings"]],
   ["shell", "shellcheck", await shellScripts()],
+  ["the machines' helper", "shellcheck", ["-"]],
 ];
 
 try {
   await meetRequirements(report, { shellcheck: "shellcheck" });
   for (const [what, command, args] of checks) {
     report(`Checking ${what}`);
-    await execa(command, args, { preferLocal: true, stdio: "inherit" });
+    await execa(command, args, {
+      preferLocal: true,
+      input: agentScript,
+      stdout: "inherit",
+      stderr: "inherit",
+    });
   }
   // Here, where its progress is seen; the tests find it done.
   await toolchain(report);
