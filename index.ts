@@ -1,9 +1,10 @@
 import * as pulumi from "@pulumi/pulumi";
 import { CacheClient } from "./components/cache-client.ts";
 import { CacheServer } from "./components/cache-server.ts";
+import { ConfigError, namespace } from "./config/config-error.ts";
 import { checkOperatorLogin } from "./config/operator-login.ts";
 import { rotationOf } from "./config/rotation.ts";
-import { ConfigError, namespace, parseStackConfig } from "./config/stack-config.ts";
+import { parseStackConfig } from "./config/stack-config.ts";
 
 const config = readConfig();
 const secrets = new pulumi.Config(namespace);
@@ -30,7 +31,7 @@ const machines = Object.entries(config.clients).map(
       name,
       new CacheClient(name, {
         connection: { ...client.connection, ...login },
-        server: client.servers.flatMap((server) => caches.get(server) ?? []),
+        server: client.servers.map(cacheNamed),
         priority: client.priority,
         rotation: rotationOf({ ...config, own: client.rotation }),
         gone: client.gone,
@@ -53,6 +54,12 @@ export const clients = Object.fromEntries(
     { publicKey, fingerprint, keyCreated },
   ]),
 );
+
+function cacheNamed(name: string): CacheServer {
+  const cache = caches.get(name);
+  if (cache === undefined) throw new Error(`there is no server ${name}`);
+  return cache;
+}
 
 /** A person's mistake is shown as it is, without a stack trace. */
 function readConfig() {

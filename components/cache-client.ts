@@ -56,10 +56,13 @@ export class CacheClient extends pulumi.ComponentResource {
       });
     }
 
+    const gone = args.gone ?? false;
+    const rotation = args.rotation ?? "1";
     const key = storedKeypair(
       `${name}-key`,
       () => generateSshKeypair(name),
-      args.rotation ?? "1",
+      // A machine that turns up again gets another key than the one that was out of sight.
+      gone ? pulumi.interpolate`${rotation}, gone` : rotation,
       this,
     );
     this.publicKey = pulumi.unsecret(key.publicKey);
@@ -72,7 +75,6 @@ export class CacheClient extends pulumi.ComponentResource {
         servers.map((server) => [server.name, serverForClient(server, args.priority)]),
       ),
     );
-    const gone = args.gone ?? false;
     if (gone) {
       pulumi.log.warn(`${name} is gone: it has no access any more; what stands on it stays.`, this);
     }

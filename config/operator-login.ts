@@ -1,6 +1,7 @@
 import sshpk from "sshpk";
 import { z } from "zod";
-import { ConfigError, namespace, type StackConfig } from "./stack-config.ts";
+import { ConfigError, namespace } from "./config-error.ts";
+import type { StackConfig } from "./stack-config.ts";
 
 /** What the check needs to know beside the settings; by default what Pulumi and the shell say. */
 export interface Surroundings {

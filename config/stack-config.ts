@@ -1,13 +1,7 @@
 import sshpk from "sshpk";
 import { z } from "zod";
-
-/** The prefix of every setting in the stack file, `Pulumi.<stack>.yaml`. */
-export const namespace = "nixos-cache";
-
-/** What a person wrote wrong: one line for each mistake, each with the setting's name and what to write. */
-export class ConfigError extends Error {
-  override name = "ConfigError";
-}
+import { ConfigError, namespace } from "./config-error.ts";
+import { mistakesBetweenMachines } from "./mistakes-between-machines.ts";
 
 // The host name of a machine, and the first part of resource and key names: one label of RFC 1123, lower case.
 const machineName = z
@@ -41,9 +35,9 @@ const hostKey = z
     }
   });
 
-const rotation = z.string({
-  error: 'is no text: write any word or number in quotes, like "1"',
-});
+const rotation = z
+  .string({ error: 'is no text: write any word or number in quotes, like "1"' })
+  .min(1, 'is empty: write any word or number in quotes, like "1"');
 
 const connection = z.strictObject(
   {
@@ -159,6 +153,7 @@ function expected(wrong: string, advice: string): (issue: { input?: unknown }) =
 }
 
 function complaintAboutHostKey(text: string): string | undefined {
+  if (text.trim().includes("\n")) return "has more than one line";
   const [type] = text.trim().split(/\s+/);
   if (type === "ssh-rsa" || type === "rsa-sha2-256" || type === "rsa-sha2-512") {
     return "is an RSA key, which never matches a modern sshd's";
@@ -207,61 +202,4 @@ function settingsAt(path: PropertyKey[]): string[] {
           ? client
           : stackConfig;
   return Object.keys(schema.shape);
-}
-
-/** What no single setting shows: names that lead nowhere, and one machine under two names. */
-function mistakesBetweenMachines({ servers, clients }: StackConfig): string[] {
-  const mistakes: string[] = [];
-
-  for (const [name, { servers: wanted }] of Object.entries(clients)) {
-    wanted.forEach((serverName, i) => {
-      const setting = `${namespace}:clients.${name}.servers[${i}]`;
-      if (serverName === name) {
-        mistakes.push(
-          `${setting} is ${name} itself: a machine has no use for its own cache, take it out`,
-        );
-      } else if (!(serverName in servers)) {
-        mistakes.push(
-          `${setting} names "${serverName}", which is no server: write one of ${Object.keys(servers).join(", ")}`,
-        );
-      } else if (wanted.indexOf(serverName) !== i) {
-        mistakes.push(`${setting} names ${serverName} again: write each server once`);
-      }
-    });
-  }
-
-  const addresses = new Map<string, string>();
-  for (const [name, { address = name, port, connection }] of Object.entries(servers)) {
-    const place = `${address} port ${port ?? connection.port ?? 22}`;
-    const other = addresses.get(place);
-    if (other !== undefined) {
-      mistakes.push(
-        `${namespace}:servers.${name}.address is ${place}, like that of ${other}: write each server's own address`,
-      );
-    }
-    addresses.set(place, name);
-  }
-
-  const machines = new Map<string, string>();
-  for (const group of ["servers", "clients"] as const) {
-    for (const [name, { connection }] of Object.entries({ servers, clients }[group])) {
-      const place = `${connection.host} port ${connection.port ?? 22}`;
-      const other = machines.get(place);
-      if (other !== undefined && other !== name) {
-        mistakes.push(
-          `${namespace}:${group}.${name}.connection.host is ${place}, like that of ${other}: ` +
-            `write its own, or call the machine ${other} in both places`,
-        );
-      }
-      machines.set(place, name);
-    }
-  }
-  for (const name of Object.keys(clients).filter((name) => name in servers)) {
-    if (JSON.stringify(servers[name]?.connection) !== JSON.stringify(clients[name]?.connection)) {
-      mistakes.push(
-        `${namespace}:clients.${name}.connection is another than that of the server ${name}: write the same, or another name`,
-      );
-    }
-  }
-  return mistakes;
 }

@@ -45,10 +45,11 @@ export class LabStack {
    */
   async init(): Promise<void> {
     const done = join(this.folder, "initialised");
-    if (existsSync(done)) return;
-    await rm(this.folder, { recursive: true, force: true });
+    if (!existsSync(done)) await rm(this.folder, { recursive: true, force: true });
     await mkdir(join(this.folder, "state"), { recursive: true });
+    // Each time, for the checkout's own may have changed.
     await writeFile(join(this.folder, "Pulumi.yaml"), await this.#project());
+    if (existsSync(done)) return;
     await writeFile(join(this.folder, `Pulumi.${stackName}.yaml`), await this.#settings());
     await writeFile(join(this.folder, "passphrase"), randomBytes(24).toString("base64"), {
       mode: 0o600,

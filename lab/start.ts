@@ -20,7 +20,7 @@ try {
   report("pulumi up");
   await stack.run(["up", "--yes", "--skip-preview"], { show: true });
   const outputs = JSON.parse((await stack.run(["stack", "output", "--json"])).stdout);
-  if (!(server in outputs.servers && client in outputs.clients)) {
+  if (!outputs.servers?.[server] || !outputs.clients?.[client]) {
     throw new Error(
       `The lab's settings have been changed: ${client} no longer fetches from ${server}.\n` +
         'Change them back, or begin anew: "npm run lab -- down", then "npm start".',

@@ -10,11 +10,6 @@ read_public_key() {
 authorize() {
   read_public_key
   lock_files
-  # A key that comes back, for example with a restored state, is no longer revoked.
-  if [ -e "$private/revoked_keys" ]; then
-    { grep -vxF -- "$public_key" "$private/revoked_keys" || :; } >"$work/revoked_keys"
-    write 600 "$private/revoked_keys" <"$work/revoked_keys"
-  fi
   keep "authorized/$1.pub"
   if [ ! -e "$public/default.nix" ]; then print_module | write 644 "$public/default.nix"; fi
   if [ ! -e "$public/authorized/$1.pub" ]; then record "authorized $1"; fi
@@ -23,14 +18,29 @@ authorize() {
   unlock_files
   # On a machine that does not serve yet, the step that makes it a server rebuilds it.
   if [ -e "$public/server.json" ]; then rebuild_or_put_back; fi
+  kept=
+  restore_access
+}
+
+# A key that comes back, for example with a restored state, is no longer revoked.
+restore_access() {
+  lock_files
+  if grep -qsxF -- "$public_key" "$private/revoked_keys"; then
+    # 1: no other key is left. Anything else is a failure, and must not empty the list.
+    grep -vxF -- "$public_key" "$private/revoked_keys" >"$work/revoked_keys" || [ $? -eq 1 ]
+    write 600 "$private/revoked_keys" <"$work/revoked_keys"
+  fi
+  unlock_files
 }
 
 # The client has begun to read with this key: its others are of no more use to it. Only here is a key
 # known to be replaced, whatever became of the update that brought it.
 in_use() {
   read_public_key
-  grep -qsF -- "$public_key" /etc/ssh/authorized_keys.d/nix-ssh ||
-    fail "the key is not among those that nix-ssh takes: run \`pulumi up\` again"
+  if ! is_accepted; then
+    rebuild_or_put_back
+    is_accepted || fail "sshd on this machine does not take the key $1 for nix-ssh"
+  fi
   private_folder in-use
   write 600 "$private/in-use/$1" </dev/null
   # The fingerprint has 43 characters.
@@ -42,6 +52,10 @@ in_use() {
       revoke_key "$other"
     fi
   done
+}
+
+is_accepted() {
+  grep -qsF -- "$public_key" /etc/ssh/authorized_keys.d/nix-ssh
 }
 
 unauthorize() {
@@ -59,7 +73,9 @@ revoke_key() {
   public_key=$(cat "$work/key.pub")
   lock_files
   if ! grep -qsxF -- "$public_key" "$private/revoked_keys"; then
-    { cat "$private/revoked_keys" 2>"$work/none" || :; printf '%s\n' "$public_key"; } >"$work/revoked_keys"
+    : >"$work/revoked_keys"
+    if [ -e "$private/revoked_keys" ]; then cat "$private/revoked_keys" >"$work/revoked_keys"; fi
+    printf '%s\n' "$public_key" >>"$work/revoked_keys"
     write 600 "$private/revoked_keys" <"$work/revoked_keys"
     record "revoked $1"
     say "revoked $(ssh-keygen -l -f "$work/key.pub")"
@@ -79,16 +95,20 @@ revoke_key() {
   unlock_system
 }
 
-# Ends the sessions that logged in with $public_key, and their connections.
-# sshd names the key of a session in a file (sshd_config(5), ExposeAuthInfo).
+# Ends every connection of nix-ssh that is not known to have come by a key that is still good. sshd names the
+# key to the processes of a session (sshd_config(5), ExposeAuthInfo), and a connection without a session, which
+# could open one later, has none. A client that is cut off by this dials again.
 end_sessions() {
-  blob=$(cut -d' ' -f2 "$work/key.pub")
-  for process in $(pgrep -u nix-ssh 2>"$work/none" || :); do
-    auth=$(tr '\0' '\n' <"/proc/$process/environ" 2>"$work/none" | sed -n 's/^SSH_USER_AUTH=//p')
-    if [ -n "$auth" ] && grep -qsF -- "$blob" "$auth"; then
-      connection=$(ps -o ppid= -p "$process" | tr -d ' ')
-      kill "$process" 2>"$work/none" || :
-      case $(ps -o user= -p "${connection:-0}" || :) in nix-ssh) kill "$connection" 2>"$work/none" || : ;; esac
-    fi
+  for connection in $(pgrep -u nix-ssh sshd 2>"$work/none" || :); do
+    if ! came_by_good_key "$connection"; then kill "$connection" 2>"$work/none" || :; fi
   done
+}
+
+came_by_good_key() {
+  for process in $(pgrep -P "$1" || :); do
+    auth=$(tr '\0' '\n' <"/proc/$process/environ" 2>"$work/none" | sed -n 's/^SSH_USER_AUTH=//p')
+    used=$(sed -n 's/^publickey //p' "${auth:-/dev/null}" 2>"$work/none" | cut -d' ' -f1,2)
+    if [ -n "$used" ] && ! grep -qF -- "$used" "$private/revoked_keys"; then return 0; fi
+  done
+  return 1
 }

@@ -16,7 +16,8 @@
 # with the connection, so everything read from it is checked before it is used.
 # agent.ts joins this text, a function `print_module` with the NixOS module, and the parts beside it.
 set -eu
-umask 077
+# Git, nixos-rebuild and the activation work as ever; what is secret is written under a umask of its own.
+umask 022
 
 # A non-interactive login may have a bare PATH; on NixOS the system's programs are here.
 PATH=/run/current-system/sw/bin:/run/wrappers/bin:$PATH
@@ -33,7 +34,10 @@ private=/var/lib/nixos-cache
 profile=/nix/var/nix/profiles/system
 
 work=$(mktemp -d /run/nixos-cache.XXXXXX)
-trap 'rm -rf "$work"' EXIT
+kept=
+reason=
+trap finish EXIT
+trap 'exit 143' INT TERM
 log=$work/log
 
 # --- Words to the person at `pulumi up`. Lines stay short: a very long one would hang the plugin. ---
@@ -54,5 +58,5 @@ last_lines() {
 
 # record WORDS: a line in the log that a person may read, never with a secret.
 record() {
-  printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*" >>"$private/log"
+  (umask 077 && printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*" >>"$private/log")
 }

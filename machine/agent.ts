@@ -34,9 +34,9 @@ const folder = agentPath.slice(0, agentPath.lastIndexOf("/"));
  * Any login shell can run it, fish included: to that shell it is `sh`, `-c` and one quoted word.
  */
 export const installAgent =
-  `sh -c 'umask 077 && mkdir -p ${folder} && cat >${agentPath}.$$ && ` +
+  `sh -c 'umask 077 && mkdir -p ${folder} && chmod 700 ${folder} && cat >${agentPath}.$$ && ` +
   `echo "${sha256(agentScript)}  ${agentPath}.$$" | sha256sum --check --status && ` +
-  `chmod 700 ${agentPath}.$$ && mv -f ${agentPath}.$$ ${agentPath}'`;
+  `chmod 700 ${agentPath}.$$ && mv -f ${agentPath}.$$ ${agentPath} || { rm -f ${agentPath}.$$; exit 1; }'`;
 
 /** The shell command that takes the helper away again, and what is left with it. */
 export const removeAgent = `sh -c 'if test -e ${agentPath}; then exec ${agentPath} remove; else cat >/dev/null; fi'`;

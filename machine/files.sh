@@ -4,10 +4,9 @@
 write() {
   (umask 022 && mkdir -p "$(dirname "$2")")
   next=$(dirname "$2")/.$(basename "$2").new
-  (umask 077 && cat >"$next")
-  chmod "$1" "$next"
-  sync "$next"
-  mv -f "$next" "$2"
+  # Joined, for `set -e` does not hold in a function that is called as a condition.
+  (umask 077 && cat >"$next") && chmod "$1" "$next" && sync "$next" && mv -f "$next" "$2" &&
+    sync "$(dirname "$2")"
 }
 
 private_folder() {
@@ -43,7 +42,7 @@ sync_index() {
   fi
   rm -f "$public"/.*.new "$public"/authorized/.*.new
   if [ -d "$public" ]; then
-    git -C "$nixos" add --intent-to-add --force -- nixos-cache
+    git -C "$nixos" add --intent-to-add --ignore-removal --force -- nixos-cache
   fi
   git -C "$nixos" ls-files --deleted -- nixos-cache | while read -r gone; do
     git -C "$nixos" reset --quiet -- "$gone"
@@ -52,7 +51,7 @@ sync_index() {
 
 # keep FILE: remember it as it is, for put_back.
 keep() {
-  kept="${kept-} $1"
+  kept="$kept $1"
   if [ -e "$public/$1" ]; then
     mkdir -p "$work/kept/$(dirname "$1")"
     cp "$public/$1" "$work/kept/$1"
@@ -71,6 +70,15 @@ put_back() {
   leave_no_empty_folder
   sync_index
   unlock_files
+}
+
+# However a step ends: what it has kept is put back, unless the machine has come to follow the new files.
+finish() {
+  status=$?
+  trap - EXIT
+  if [ -n "$kept" ]; then put_back; fi
+  rm -rf "$work"
+  exit "$status"
 }
 
 leave_no_empty_folder() {

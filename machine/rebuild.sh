@@ -33,7 +33,7 @@ record_applied() {
 build() {
   rm -f "$work/result"
   # No lock is handed on: whatever the build leaves running must not hold it.
-  (cd "$work" && nixos-rebuild build) >"$log" 2>&1 </dev/null 8>&- 9>&- || return 1
+  (trap - PIPE && cd "$work" && nixos-rebuild build) >"$log" 2>&1 </dev/null 8>&- 9>&- || return 1
   system=$(readlink -f "$work/result")
 }
 
@@ -70,7 +70,8 @@ Add this line to $nixos/configuration.nix, or to this machine's module in your f
 
 activate() {
   before=$(readlink -f /run/current-system)
-  if [ "$system" = "$before" ]; then
+  # The boot default too: the owner may have tried this system out with `nixos-rebuild test`.
+  if [ "$system" = "$before" ] && [ "$system" = "$(readlink -f "$profile")" ]; then
     return 0
   fi
   say "activating $system"
@@ -88,14 +89,31 @@ Going back to $before failed too: \`nixos-rebuild switch --rollback\` on the mac
   return 1
 }
 
+# switch_to SYSTEM: status 4 of switch-to-configuration says that units have failed. Those that had failed
+# before are no reason to go back.
 switch_to() {
-  { nix-env --profile "$profile" --set "$1" && "$1/bin/switch-to-configuration" switch; } \
-    >"$log" 2>&1 </dev/null 8>&- 9>&-
+  failed_units >"$work/failed-before"
+  (
+    trap - PIPE
+    nix-env --profile "$profile" --set "$1" && "$1/bin/switch-to-configuration" switch
+  ) >"$log" 2>&1 </dev/null 8>&- 9>&-
+  switched=$?
+  failed_units >"$work/failed-after"
+  if [ "$switched" = 4 ] && [ -z "$(comm -13 "$work/failed-before" "$work/failed-after")" ]; then
+    say "some units have failed, as they had before: $(tr '\n' ' ' <"$work/failed-after")"
+    switched=0
+  fi
+  return "$switched"
 }
 
+failed_units() {
+  systemctl list-units --state=failed --plain --no-legend | cut -d' ' -f1 | sort
+}
+
+# Ends the step where it fails, and with that puts back what it has kept.
 rebuild_or_put_back() {
   if ! rebuild; then
-    put_back
-    fail "$reason" "The files in $public are as they were."
+    fail "${reason:-the machine could not be rebuilt}" "The files in $public are as they were."
   fi
+  kept=
 }

@@ -34,7 +34,11 @@ remove_signing_key() {
   else
     # Once more, for what was being built when the new key came.
     sign_store
-    for place in 1 2 3; do write 600 "$private/signing/$place" <"$private/signing/0"; done
+    for place in 1 2 3; do
+      if [ "$(key_name "$private/signing/$place")" = "$1" ]; then
+        write 600 "$private/signing/$place" <"$private/signing/0"
+      fi
+    done
   fi
   record "signing key $1 removed"
 }

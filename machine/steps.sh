@@ -7,11 +7,14 @@ settings() {
   if [ "$1" = server ] && [ ! -e "$private/revoked_keys" ]; then
     write 600 "$private/revoked_keys" </dev/null
   fi
+  cat >"$work/settings.json"
+  nix-instantiate --eval --strict --expr "builtins.fromJSON (builtins.readFile $work/settings.json)" >"$log" 2>&1 ||
+    fail "the settings did not arrive whole" "$(last_lines)"
   lock_files
   keep "$1.json"
   keep default.nix
   print_module | write 644 "$public/default.nix"
-  write 644 "$public/$1.json"
+  write 644 "$public/$1.json" <"$work/settings.json"
   sync_index
   unlock_files
   rebuild_or_put_back
@@ -30,20 +33,22 @@ remove_settings() {
 # Both parts of one machine, server and client, bring the agent; the last one takes it away.
 remove() {
   lock_system
-  if has_settings || [ ! -e "$private" ]; then return; fi
+  # The steps of the other part may have keys to take away yet, and need the helper for it.
+  if has_files || [ -e "$private/signing/0" ] || [ -e "$private/ssh/identity" ]; then return; fi
+  if [ ! -e "$private" ]; then return; fi
   lock_files
   if [ -e "$public/default.nix" ]; then
+    keep default.nix
     rm -rf "$public"
     sync_index
-    if ! build; then
-      # The import stands in the owner's configuration, which has to go on building.
-      print_module | write 644 "$public/default.nix"
-      sync_index
-      say "left an empty module in $public, since the configuration imports it:" \
-        "remove the line that does, then the folder"
+    if build; then
+      kept=
+    else
+      say "left an empty module in $public, since the configuration does not build without it:" \
+        "remove the line that imports it, then the folder"
     fi
   fi
-  rm -rf "$private"
+  rm -rf "$private" /run/nixos-cache
 }
 
 # Nobody else reads stdin in these; left unread it could fail the command.

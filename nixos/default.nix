@@ -5,7 +5,6 @@
 #
 # Without them the module does nothing, so the line that imports it may stay.
 {
-  config,
   lib,
   pkgs,
   ...
@@ -63,13 +62,14 @@ let
     { address, priority, ... }:
     "ssh://nix-ssh@${address}" + lib.optionalString (priority != null) "?priority=${toString priority}";
 
-  matchBlock = name: { address, port, ... }: ''
+  matchBlock = { address, port, ... }: ''
     Match host ${address} user nix-ssh localuser root
       Port ${toString port}
       IdentityFile ${private}/ssh/identity
       IdentitiesOnly yes
       BatchMode yes
       StrictHostKeyChecking yes
+      UserKnownHostsFile /dev/null
       ConnectTimeout 5
       ServerAliveInterval 5
       ServerAliveCountMax 3
@@ -116,7 +116,7 @@ in
           lib.attrValues client.servers
         );
         # An unreachable cache must never fail a build (nix.conf(5), fallback).
-        fallback = true;
+        fallback = lib.mkDefault true;
       };
       programs.ssh.knownHosts = lib.mapAttrs' (
         name:
@@ -131,7 +131,10 @@ in
           publicKey = hostKey;
         }
       ) client.servers;
-      programs.ssh.extraConfig = lib.concatStrings (lib.mapAttrsToList matchBlock client.servers);
+      # Before the owner's own: ssh takes the first value of each keyword.
+      programs.ssh.extraConfig = lib.mkBefore (
+        lib.concatMapStrings matchBlock (lib.attrValues client.servers)
+      );
     })
   ];
 }

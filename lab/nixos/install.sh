@@ -7,6 +7,7 @@
 # /etc/ssh/ssh_host_ed25519_key before), and has `nixos-rebuild` on PATH. Each host needs new-host.sh, a boot, and one
 # `nixos-rebuild switch` after it, as on a new NixOS machine.
 set -eu
+umask 022
 if [ $# != 1 ] || [ ! -d "$1/etc" ]; then
   echo "usage: install.sh ROOT" >&2
   exit 1

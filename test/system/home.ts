@@ -64,6 +64,7 @@ export class Home {
        git status --porcelain --branch && git ls-files --stage
        ls -la /var/lib | grep nixos-cache
        ls -d /run/nixos-cache* 2>&1
+       stat -c '%a %U' .git/index
        getent passwd; getent group
        cat /etc/nix/nix.conf /etc/ssh/ssh_config /etc/ssh/ssh_known_hosts 2>&1
        sshd -T -C user=nix-ssh,host=x,addr=192.0.2.9

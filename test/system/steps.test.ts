@@ -30,7 +30,7 @@ describe("input that ends early, with the connection, changes nothing", () => {
       half(generateSshKeypair("x").publicKey),
       "the public key did not arrive whole",
     ],
-    ["settings server", '{ "module": ', "the configuration does not build, nothing was switched"],
+    ["settings server", '{ "module": ', "the settings did not arrive whole"],
   ])("agent %s", async (words, input, message) => {
     const before = await home().snapshot("kalaw");
     const keys = () => home().on("kalaw", "find /var/lib/nixos-cache -type f | xargs sha256sum");
@@ -115,6 +115,44 @@ test("revoking a key ends its sessions and no others", async () => {
   expect(stderr).toContain("Permission denied (publickey");
   await home().on("pai", "pkill -x sleep");
   await Promise.all([ours, theirs]);
+});
+
+test("revoking a key ends a connection of it that has no session and could open one", async () => {
+  const visitor = generateSshKeypair("master");
+  await home().on("kalaw", `${agent} authorize master`, `${visitor.publicKey}\n`);
+  await home().on("pai", "cat >/root/master && chmod 600 /root/master", visitor.privateKey);
+  await home().on(
+    "pai",
+    "ssh -fNM -S /root/socket -F none -i /root/master -o IdentitiesOnly=yes -o BatchMode=yes nix-ssh@kalaw </dev/null >/dev/null 2>&1",
+  );
+  const reads = () =>
+    home().tryOn("pai", "NIX_SSHOPTS='-S /root/socket' nix store info --store ssh://nix-ssh@kalaw");
+  const master = async () => (await home().tryOn("pai", "ssh -S /root/socket -O check kalaw")).code;
+  expect(await master()).toBe(0);
+  expect((await reads()).code).toBe(0);
+  await home().on("kalaw", `${agent} revoke master`, `${visitor.publicKey}\n`);
+  await until(async () => (await master()) !== 0, {
+    seconds: 30,
+    otherwise: "the connection goes on",
+  });
+});
+
+test("the helper stays for what the other part of the machine has yet to take away", async () => {
+  await home().on("kalaw", `${agent} remove`);
+  await home().on("kalaw", `test -x ${agent} && test -e /var/lib/nixos-cache/signing/0`);
+});
+
+test("files that the owner has committed are put back without a trace in git", async () => {
+  await home().on(
+    "kalaw",
+    `cd /etc/nixos && git -c user.name=x -c user.email=x@localhost commit --quiet --all --message 'with nixos-cache'
+     sed -i '1a networking.hostNme = "kalaw";' hosts/kalaw.nix`,
+  );
+  const before = await home().snapshot("kalaw");
+  const { stderr } = await home().tryOn("kalaw", `${agent} remove-settings server`);
+  expect(stderr).toContain("does not build");
+  expect(await home().snapshot("kalaw")).toBe(before);
+  await home().on("kalaw", "cd /etc/nixos && git checkout --quiet hosts/kalaw.nix");
 });
 
 test("a step that was killed in the middle of a rebuild is made good by the next one", async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { ConfigError, parseStackConfig } from "../../config/stack-config.ts";
+import { ConfigError } from "../../config/config-error.ts";
+import { parseStackConfig } from "../../config/stack-config.ts";
 
 const hostKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINFeRaPGyeUfO/zbdjrsARlJWOwFOy38RuyB7a/r1WIP";
 const rsaKey =
@@ -98,6 +99,21 @@ describe("every mistake is named, with what to write instead", () => {
       'nixos-cache:clients.pai.servers[0] names "kalwa", which is no server: write one of kalaw',
     ],
     [
+      "a server by the name of what every object has",
+      client({ servers: ["constructor"] }),
+      'nixos-cache:clients.pai.servers[0] names "constructor", which is no server: write one of kalaw',
+    ],
+    [
+      "a host key of two lines",
+      login({ hostKey: `${hostKey} x\nMatch all` }),
+      `${hostKeySetting} has more than one line: ${whereHostKeys}`,
+    ],
+    [
+      "one machine under two names, in other letters",
+      { clients: { pai: { ...pai, connection: { host: "KALAW.lan", hostKey } } } },
+      "nixos-cache:clients.pai.connection.host is kalaw.lan port 22, like that of kalaw: write its own, or call the machine kalaw in both places",
+    ],
+    [
       "a typo in a client",
       client({ priorty: 1 }),
       "nixos-cache:clients.pai.priorty is no setting: write one of connection, servers, priority, rotation, gone",
@@ -160,7 +176,7 @@ describe("every mistake is named, with what to write instead", () => {
           nas: { connection: { host: "nas.lan", hostKey }, address: "kalaw" },
         },
       },
-      "nixos-cache:servers.nas.address is kalaw port 22, like that of kalaw: write each server's own address",
+      "nixos-cache:servers.nas.address is kalaw, like that of kalaw: write each server's own address",
     ],
     [
       "one machine under two names",

@@ -1,0 +1,82 @@
+import { namespace } from "./config-error.ts";
+import type { StackConfig } from "./stack-config.ts";
+
+/** What no single setting shows: names that lead nowhere, and one machine under two names. */
+export function mistakesBetweenMachines(config: StackConfig): string[] {
+  return [
+    ...Object.keys(config.clients).flatMap((name) => mistakesAboutServersOf(name, config)),
+    ...serversWithOneAddress(config),
+    ...machinesWithTwoNames(config),
+    ...namesWithTwoMachines(config),
+  ];
+}
+
+function mistakesAboutServersOf(name: string, { servers, clients }: StackConfig): string[] {
+  const wanted = clients[name]?.servers ?? [];
+  return wanted.flatMap((serverName, i) => {
+    const setting = `${namespace}:clients.${name}.servers[${i}]`;
+    if (serverName === name) {
+      return `${setting} is ${name} itself: a machine has no use for its own cache, take it out`;
+    }
+    if (!Object.hasOwn(servers, serverName)) {
+      const names = Object.keys(servers).join(", ");
+      return `${setting} names "${serverName}", which is no server: write one of ${names}`;
+    }
+    return wanted.indexOf(serverName) === i
+      ? []
+      : `${setting} names ${serverName} again: write each server once`;
+  });
+}
+
+// Whatever the ports: a client's ssh tells its caches apart by their address.
+function serversWithOneAddress({ servers }: StackConfig): string[] {
+  const addresses = Object.entries(servers).map(
+    ([name, { address = name }]) => [name, address.toLowerCase()] as const,
+  );
+  return repetitions(addresses).map(
+    ([name, address, other]) =>
+      `${namespace}:servers.${name}.address is ${address}, like that of ${other}: write each server's own address`,
+  );
+}
+
+function machinesWithTwoNames({ servers, clients }: StackConfig): string[] {
+  const mistakes = (["servers", "clients"] as const).flatMap((group) => {
+    const own = Object.entries({ servers, clients }[group]);
+    const others = group === "clients" ? Object.entries(servers) : [];
+    const places = [...others, ...own].map(
+      ([name, { connection }]) => [name, placeOf(connection)] as const,
+    );
+    return repetitions(places)
+      .filter(([name, , other]) => name !== other && own.some(([ownName]) => ownName === name))
+      .map(
+        ([name, place, other]) =>
+          `${namespace}:${group}.${name}.connection.host is ${place}, like that of ${other}: ` +
+          `write its own, or call the machine ${other} in both places`,
+      );
+  });
+  return [...new Set(mistakes)];
+}
+
+function namesWithTwoMachines({ servers, clients }: StackConfig): string[] {
+  return Object.entries(clients).flatMap(([name, { connection }]) => {
+    const server = Object.hasOwn(servers, name) ? servers[name] : undefined;
+    return server === undefined ||
+      (placeOf(server.connection) === placeOf(connection) &&
+        server.connection.hostKey.trim() === connection.hostKey.trim())
+      ? []
+      : `${namespace}:clients.${name}.connection is another than that of the server ${name}: write the same, or another name`;
+  });
+}
+
+function placeOf({ host, port = 22 }: StackConfig["servers"][string]["connection"]): string {
+  return `${host.toLowerCase()} port ${port}`;
+}
+
+/** Each name whose value stood under another name before, with that value and that other name. */
+function repetitions(entries: (readonly [string, string])[]): [string, string, string][] {
+  return entries.flatMap(([name, value], i): [string, string, string][] => {
+    const first = entries.findIndex(([, other]) => other === value);
+    const other = entries[first]?.[0];
+    return first < i && other !== undefined ? [[name, value, other]] : [];
+  });
+}
