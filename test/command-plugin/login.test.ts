@@ -1,0 +1,107 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { execa } from "execa";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { connects, failed, sshd } from "./contract.ts";
+import { password } from "./sshd.ts";
+
+describe("login", () => {
+  test.each([
+    ["operator", {}],
+    ["operator-ecdsa", {}],
+    ["operator-locked", { privateKeyPassword: "correct horse" }],
+  ])("by private key: %s", async (name, more) => {
+    expect(await connects({ privateKey: sshd.privateKey(name), ...more })).toEqual([]);
+  });
+
+  test("by password, alone or after a private key that is not known", async () => {
+    expect(await connects({ privateKey: undefined as never, password })).toEqual([]);
+    expect(await connects({ privateKey: sshd.privateKey("stranger"), password })).toEqual([]);
+  });
+
+  test.each([
+    ["operator-locked", {}, "ssh: this private key is passphrase protected"],
+    ["operator-locked", { privateKeyPassword: "x" }, "x509: decryption password incorrect"],
+    ["operator.pub", {}, "ssh: no key found"],
+  ])("a private key that cannot be read fails at once: %s %j", async (name, more, message) => {
+    expect(await connects({ privateKey: sshd.privateKey(name), ...more })).toEqual([
+      `error!: ${message}`,
+    ]);
+  });
+
+  test("by agent, from its path or SSH_AUTH_SOCK; never where a private key is set", async () => {
+    const socket = await agent("operator");
+    const none = { privateKey: undefined as never };
+    expect(await connects({ ...none, agentSocketPath: socket })).toEqual([]);
+    expect(await connects(none, { SSH_AUTH_SOCK: socket })).toEqual([]);
+    const stranger = { privateKey: sshd.privateKey("stranger"), agentSocketPath: socket };
+    expect(await connects(stranger)).toEqual(failed(unauthenticated("none publickey")));
+  });
+
+  test("a dead SSH_AUTH_SOCK fails every connection", async () => {
+    const socket = join(sshd.folder, "no-agent");
+    expect(await connects({}, { SSH_AUTH_SOCK: socket })).toEqual([
+      `error!: dial unix ${socket}: connect: no such file or directory`,
+    ]);
+  });
+
+  test("methods that were tried are in the message", async () => {
+    expect(await connects({ privateKey: undefined as never })).toEqual(
+      failed(unauthenticated("none")),
+    );
+    const wrong = { privateKey: sshd.privateKey("stranger"), password: "wrong" };
+    expect(await connects(wrong)).toEqual(failed(unauthenticated("none publickey password")));
+  });
+});
+
+function unauthenticated(methods: string): string {
+  return `ssh: handshake failed: ssh: unable to authenticate, attempted methods [${methods}], no supported methods remain`;
+}
+
+async function agent(key: string): Promise<string> {
+  const socket = join(sshd.folder, "agent");
+  const daemon = spawn("ssh-agent", ["-D", "-a", socket], { stdio: ["ignore", "pipe", "ignore"] });
+  onTestFinished(async () => {
+    daemon.kill();
+    await once(daemon, "exit");
+  });
+  await once(daemon.stdout, "data");
+  await execa("ssh-add", [join(sshd.folder, key)], { env: { SSH_AUTH_SOCK: socket } });
+  return socket;
+}
+
+describe("host key", () => {
+  test.each(["host-ed25519", "host-ecdsa"])("%s, also after a host name", async (name) => {
+    const hostKey = sshd.publicKey(name);
+    expect(await connects({ hostKey })).toEqual([]);
+    expect(await connects({ hostKey: `kalaw ${hostKey}` })).toEqual([]);
+  });
+
+  test("unset: no verification at all", async () => {
+    expect(await connects({ hostKey: undefined as never })).toEqual([]);
+  });
+
+  test("of another host", async () => {
+    expect(await connects({ hostKey: sshd.publicKey("stranger") })).toEqual(
+      failed("ssh: handshake failed: ssh: host key mismatch"),
+    );
+  });
+
+  test("of RSA never matches", async () => {
+    const offered = "ssh-ed25519 ecdsa-sha2-nistp256 rsa-sha2-512 rsa-sha2-256";
+    const [message] = await connects({ hostKey: sshd.publicKey("host-rsa") });
+    expect(
+      [...(message ?? "").matchAll(/\[(.*?)\]/g)].map((match) => match[1]?.split(" ").sort()),
+    ).toEqual([["ssh-rsa"], offered.split(" ").sort()]);
+    expect(message).toMatch(
+      /^error!: after 0 failed attempts: ssh: handshake failed: ssh: no common algorithm for host key; we offered: /,
+    );
+  });
+
+  test("that is none fails at once", async () => {
+    expect(await connects({ hostKey: "rubbish" })).toEqual([
+      "error!: failed to parse host key: ssh: no key found",
+    ]);
+  });
+});
