@@ -5,12 +5,12 @@ export default defineConfig({
     projects: [
       { test: { name: "unit", include: ["test/unit/**/*.test.ts"] } },
       {
-        // Real hosts, engines and builds: one file after another, and long limits that no good run reaches.
+        // Real hosts, engines and builds: two files at a time, and long limits that no good run reaches.
         test: {
           name: "real",
           include: ["test/**/*.test.ts"],
           exclude: ["test/unit/**"],
-          fileParallelism: false,
+          maxWorkers: 2,
           testTimeout: 300_000,
           hookTimeout: 900_000,
         },

@@ -35,9 +35,13 @@ const hostKey = z
     }
   });
 
-const rotation = z
-  .string({ error: 'is no text: write any word or number in quotes, like "1"' })
-  .min(1, 'is empty: write any word or number in quotes, like "1"');
+// `pulumi config set --path` writes a number where it sees one.
+const rotation = z.preprocess(
+  (value) => (typeof value === "number" ? String(value) : value),
+  z
+    .string({ error: "is no text: write any word or number, like 2" })
+    .min(1, "is empty: write any word or number, like 2"),
+);
 
 const connection = z.strictObject(
   {

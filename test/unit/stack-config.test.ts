@@ -49,6 +49,11 @@ describe("settings that are right", () => {
     expect(parseStackConfig({ ...settings(), "aws:region": "eu" }).rotation).toBe("1");
   });
 
+  test("a rotation that is a number", () => {
+    const config = parseStackConfig(settings({ clients: { pai: { ...pai, rotation: 2 } } }));
+    expect(config.clients.pai?.rotation).toBe("2");
+  });
+
   test("a server without clients", () => {
     expect(parseStackConfig(settings({ clients: undefined })).clients).toEqual({});
     expect(parseStackConfig(settings({ clients: {} })).clients).toEqual({});
@@ -223,8 +228,8 @@ describe("every mistake is named, with what to write instead", () => {
     ],
     [
       "a rotation that is no text",
-      client({ rotation: 2 }),
-      'nixos-cache:clients.pai.rotation is no text: write any word or number in quotes, like "1"',
+      client({ rotation: ["2"] }),
+      "nixos-cache:clients.pai.rotation is no text: write any word or number, like 2",
     ],
     [
       "a priority below zero",
