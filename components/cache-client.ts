@@ -83,9 +83,13 @@ export class CacheClient extends pulumi.ComponentResource {
     const identity = machine.step(`${name}-identity`, {
       run: "identity",
       undo: "remove-identity",
+      // Of a cache only what it needs, so that a new signing key is no change of it.
       stdin: pulumi
-        .all([caches, key.privateKey])
-        .apply(([known, privateKey]) => identityInput(Object.values(known), privateKey)),
+        .all([
+          servers.map(({ address, port, hostKey }) => pulumi.output({ address, port, hostKey })),
+          key.privateKey,
+        ])
+        .apply(([places, privateKey]) => identityInput(places, privateKey)),
       after: [...authorizations, ...servers.map((server) => server.ready)],
     });
     const settings = machine.step(`${name}-settings`, {
