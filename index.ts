@@ -1,10 +1,16 @@
 import * as pulumi from "@pulumi/pulumi";
 import { CacheClient } from "./components/cache-client.ts";
 import { CacheServer } from "./components/cache-server.ts";
+import type { MachineArgs } from "./components/machine-args.ts";
 import { ConfigError, namespace } from "./config/config-error.ts";
+import { type MachineSettings, machinesOf } from "./config/machines.ts";
 import { checkOperatorLogin } from "./config/operator-login.ts";
 import { rotationOf } from "./config/rotation.ts";
 import { parseStackConfig } from "./config/stack-config.ts";
+import { driftInWords, driftOf } from "./machine/drift.ts";
+import type { Observation } from "./machine/observation.ts";
+import { observeAll } from "./machine/observe.ts";
+import { sshLogin } from "./machine/ssh-login.ts";
 
 const config = readConfig();
 const secrets = new pulumi.Config(namespace);
@@ -13,14 +19,17 @@ const login = {
   privateKeyPassword: secrets.getSecret("privateKeyPassword"),
 };
 
+// Before anything is declared: what has drifted on a machine decides which of its steps are taken again.
+const observed = config.observe ? await observe() : new Map<string, Observation>();
+
 const caches = new Map(
-  Object.entries(config.servers).map(([name, { connection, address, port, rotation }]) => [
+  Object.entries(config.servers).map(([name, server]) => [
     name,
     new CacheServer(name, {
-      connection: { ...connection, ...login },
-      address,
-      port,
-      rotation: rotationOf({ ...config, own: rotation }),
+      ...machineArgs(name, server),
+      address: server.address,
+      port: server.port,
+      rotation: rotationOf({ ...config, own: server.rotation }),
     }),
   ]),
 );
@@ -30,7 +39,7 @@ const machines = Object.entries(config.clients).map(
     [
       name,
       new CacheClient(name, {
-        connection: { ...client.connection, ...login },
+        ...machineArgs(name, client),
         server: client.servers.map(cacheNamed),
         priority: client.priority,
         rotation: rotationOf({ ...config, own: client.rotation }),
@@ -54,6 +63,30 @@ export const clients = Object.fromEntries(
     { publicKey, fingerprint, keyCreated },
   ]),
 );
+
+/** Looks at every machine, and tells the person what is not as it should be. */
+async function observe(): Promise<Map<string, Observation>> {
+  const observations = await observeAll(machinesOf(config), () => sshLogin(config));
+  for (const [name, observation] of observations) {
+    const said = driftInWords(name, observation);
+    if (said !== undefined) await pulumi.log[said.severity](said.text);
+  }
+  return observations;
+}
+
+function machineArgs(
+  name: string,
+  { connection, rebuild, confirmWithin, onlyOurs }: MachineSettings,
+): MachineArgs {
+  return {
+    connection: { ...connection, ...login },
+    rebuild,
+    confirmWithin,
+    onlyOurs,
+    drift: driftOf(observed.get(name), new Date()),
+    plan: config.plan,
+  };
+}
 
 function cacheNamed(name: string): CacheServer {
   const cache = caches.get(name);

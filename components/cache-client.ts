@@ -1,14 +1,12 @@
 import * as pulumi from "@pulumi/pulumi";
 import { fingerprintForFileName, generateSshKeypair, sshFingerprint } from "../keys/ssh-key.ts";
 import type { CacheServer } from "./cache-server.ts";
-import type { ConnectionArgs } from "./connection.ts";
-import { Machine } from "./machine.ts";
+import { Machine, type Step } from "./machine.ts";
+import type { MachineArgs } from "./machine-args.ts";
 import { identityInput, type ServerForClient, settingsJson } from "./settings.ts";
 import { storedKeypair } from "./stored-keypair.ts";
 
-export interface CacheClientArgs {
-  /** How the operator reaches the machine. */
-  connection: ConnectionArgs;
+export interface CacheClientArgs extends MachineArgs {
   /** The cache it fetches from, or several. Passing it orders the rebuilds: server first. */
   server: CacheServer | CacheServer[];
   /**
@@ -78,7 +76,7 @@ export class CacheClient extends pulumi.ComponentResource {
     if (gone) {
       pulumi.log.warn(`${name} is gone: it has no access any more; what stands on it stays.`, this);
     }
-    const machine = new Machine(name, args.connection, this, { abandoned: gone });
+    const machine = new Machine(name, args, this, { abandoned: gone });
     const authorizations = gone ? [] : servers.map((server) => this.#authorize(name, server));
     const identity = machine.step(`${name}-identity`, {
       run: "identity",
@@ -91,14 +89,11 @@ export class CacheClient extends pulumi.ComponentResource {
         ])
         .apply(([places, privateKey]) => identityInput(places, privateKey)),
       after: [...authorizations, ...servers.map((server) => server.ready)],
+      part: "identity",
     });
-    const settings = machine.step(`${name}-settings`, {
-      run: "settings client",
-      undo: "remove-settings client",
-      stdin: caches.apply((known) => settingsJson({ servers: known })),
-      after: [identity],
-    });
-    if (!gone) for (const server of servers) this.#takeIntoUse(name, server, settings);
+    const settings = caches.apply((known) => settingsJson({ servers: known }));
+    const ready = machine.settle("client", settings, [identity]);
+    if (!gone) for (const server of servers) this.#takeIntoUse(name, server, ready);
 
     this.registerOutputs({
       publicKey: this.publicKey,
@@ -109,7 +104,10 @@ export class CacheClient extends pulumi.ComponentResource {
 
   /** On the server, first: this key may read too. */
   #authorize(name: string, server: CacheServer): pulumi.Resource {
-    return this.#onServer(`${name}-authorization`, server, "authorize", "unauthorize", []);
+    return this.#onServer(name, `${name}-authorization`, server, {
+      run: "authorize",
+      part: `authorization ${name}`,
+    });
   }
 
   /**
@@ -117,25 +115,24 @@ export class CacheClient extends pulumi.ComponentResource {
    * update that ends early leaves the client with a key that works. Taken away, it goes first: access ends even
    * where the client's machine cannot be reached.
    */
-  #takeIntoUse(name: string, server: CacheServer, settings: pulumi.Resource): void {
-    this.#onServer(`${name}-access`, server, "in-use", "revoke", [settings]);
+  #takeIntoUse(name: string, server: CacheServer, ready: pulumi.Resource): void {
+    this.#onServer(name, `${name}-access`, server, { run: "in-use", after: [ready] });
   }
 
   #onServer(
     name: string,
+    step: string,
     server: CacheServer,
-    run: string,
-    undo: string,
-    after: pulumi.Resource[],
+    { run, ...more }: Pick<Step, "after" | "part"> & { run: string },
   ): pulumi.Resource {
     return server.machine.step(
-      `${name}-${server.name}`,
+      `${step}-${server.name}`,
       {
         run: pulumi.interpolate`${run} ${this.#keyFile}`,
-        undo: pulumi.interpolate`${undo} ${this.#keyFile}`,
+        // Whichever was authorized last: all of this client's.
+        undo: `revoke ${name}`,
         stdin: pulumi.interpolate`${this.publicKey}\n`,
-        replaceOn: this.#keyFile,
-        after,
+        ...more,
       },
       this,
     );

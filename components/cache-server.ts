@@ -1,13 +1,11 @@
 import * as pulumi from "@pulumi/pulumi";
 import { generateSigningKeypair } from "../keys/signing-key.ts";
-import type { ConnectionArgs } from "./connection.ts";
 import { Machine } from "./machine.ts";
+import type { MachineArgs } from "./machine-args.ts";
 import { settingsJson } from "./settings.ts";
 import { storedKeypair } from "./stored-keypair.ts";
 
-export interface CacheServerArgs {
-  /** How the operator reaches the machine. */
-  connection: ConnectionArgs;
+export interface CacheServerArgs extends MachineArgs {
   /** The host name or address under which clients reach it. @default the component's name */
   address?: pulumi.Input<string> | undefined;
   /** The port of its sshd, for clients. @default `connection.port`, or 22 */
@@ -40,7 +38,7 @@ export class CacheServer extends pulumi.ComponentResource {
   readonly keyCreated: pulumi.Output<string>;
   /** For a client's own steps on this machine. @internal */
   readonly machine: Machine;
-  /** What a client has to wait for: the machine serves. @internal */
+  /** What a client has to wait for: the machine serves, and goes on doing so. @internal */
   readonly ready: pulumi.Resource;
 
   constructor(name: string, args: CacheServerArgs, opts?: pulumi.ComponentResourceOptions) {
@@ -60,19 +58,15 @@ export class CacheServer extends pulumi.ComponentResource {
     this.trustedPublicKey = pulumi.unsecret(key.publicKey);
     this.keyCreated = pulumi.unsecret(key.created);
 
-    this.machine = new Machine(name, args.connection, this);
+    this.machine = new Machine(name, args, this);
     const signing = this.machine.step(`${name}-signing`, {
       run: pulumi.interpolate`signing-key ${keyName}`,
       undo: pulumi.interpolate`remove-signing-key ${keyName}`,
       stdin: key.privateKey,
       replaceOn: keyName,
+      part: "signing",
     });
-    this.ready = this.machine.step(`${name}-settings`, {
-      run: "settings server",
-      undo: "remove-settings server",
-      stdin: settingsJson({}),
-      after: [signing],
-    });
+    this.ready = this.machine.settle("server", settingsJson({}), [signing]);
 
     this.registerOutputs({
       address: this.address,

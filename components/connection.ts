@@ -1,13 +1,13 @@
 import type { types } from "@pulumi/command";
 import type * as pulumi from "@pulumi/pulumi";
 
-/** How the operator reaches a machine as root over SSH. */
+/** How the operator reaches a machine over SSH. */
 export interface ConnectionArgs {
   /** Host name or address, as seen from the operator's computer. */
   host: pulumi.Input<string>;
   /** @default 22 */
   port?: pulumi.Input<number> | undefined;
-  /** A user who is root. @default "root" */
+  /** Root, or a user who may use sudo without a password. @default "root" */
   user?: pulumi.Input<string> | undefined;
   /**
    * The machine's SSH host key, ed25519 or ECDSA: `ssh-ed25519 AAAA…`, one line of
@@ -24,7 +24,10 @@ export interface ConnectionArgs {
  * The connection as the `command` plugin takes it. Field by field, never spread: for an unknown field the
  * plugin prints the whole object, the private key with it.
  */
-export function commandConnection(args: ConnectionArgs): types.input.remote.ConnectionArgs {
+export function commandConnection(
+  args: ConnectionArgs,
+  dialErrorLimit: pulumi.Input<number> = 5,
+): types.input.remote.ConnectionArgs {
   return {
     host: args.host,
     port: args.port ?? 22,
@@ -35,7 +38,20 @@ export function commandConnection(args: ConnectionArgs): types.input.remote.Conn
     // 6 dials: a second of patience with an sshd that restarts, half a minute with a host that is off. Not
     // more: the plugin dials again after a failed login too, and sshd penalises that (sshd_config(5),
     // PerSourcePenalties).
-    dialErrorLimit: 5,
+    dialErrorLimit,
     perDialTimeout: 5,
   };
+}
+
+/**
+ * The `dialErrorLimit` with which the plugin goes on dialling a host that refuses for as many seconds. It waits
+ * 0.1 s after the first dial and half as long again after each further one, up to 5 s.
+ */
+export function dialsFor(seconds: number): number {
+  let dials = 0;
+  for (let waited = 0, wait = 0.1; waited < seconds; dials++) {
+    waited += wait;
+    wait = Math.min(wait * 1.5, 5);
+  }
+  return dials;
 }

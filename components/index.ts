@@ -1,3 +1,7 @@
+export { type Drift, driftInWords, driftOf } from "../machine/drift.ts";
+export { observeAll } from "../machine/observe.ts";
+export { sshLogin } from "../machine/ssh-login.ts";
 export { CacheClient, type CacheClientArgs } from "./cache-client.ts";
 export { CacheServer, type CacheServerArgs } from "./cache-server.ts";
 export type { ConnectionArgs } from "./connection.ts";
+export type { MachineArgs } from "./machine-args.ts";

@@ -1,3 +1,4 @@
+import { machineDefaults } from "../machine/agent.ts";
 import { namespace } from "./config-error.ts";
 import type { StackConfig } from "./stack-config.ts";
 
@@ -8,6 +9,7 @@ export function mistakesBetweenMachines(config: StackConfig): string[] {
     ...serversWithOneAddress(config),
     ...machinesWithTwoNames(config),
     ...namesWithTwoMachines(config),
+    ...rolesThatDiffer(config),
   ];
 }
 
@@ -66,6 +68,35 @@ function namesWithTwoMachines({ servers, clients }: StackConfig): string[] {
       ? []
       : `${namespace}:clients.${name}.connection is another than that of the server ${name}: write the same, or another name`;
   });
+}
+
+/** A machine that serves and fetches has one helper and one login. */
+function rolesThatDiffer({ servers, clients }: StackConfig): string[] {
+  return Object.entries(clients).flatMap(([name, client]) => {
+    const server = Object.hasOwn(servers, name) ? servers[name] : undefined;
+    if (server === undefined) return [];
+    const atServer = sharedSettings(server);
+    return Object.entries(sharedSettings(client)).flatMap(([setting, value]) =>
+      value === atServer[setting]
+        ? []
+        : `${namespace}:clients.${name}.${setting} is another than that of the server ${name}: write the same in both places`,
+    );
+  });
+}
+
+function sharedSettings({
+  connection,
+  rebuild,
+  confirmWithin,
+  onlyOurs,
+}: StackConfig["servers" | "clients"][string]): Record<string, unknown> {
+  return {
+    "connection.user": connection.user ?? "root",
+    "rebuild.from": rebuild?.from,
+    "rebuild.attribute": rebuild?.attribute,
+    confirmWithin: confirmWithin ?? machineDefaults.confirmWithin,
+    onlyOurs: onlyOurs ?? machineDefaults.onlyOurs,
+  };
 }
 
 function placeOf({ host, port = 22 }: StackConfig["servers"][string]["connection"]): string {

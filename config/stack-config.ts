@@ -48,14 +48,66 @@ const connection = z.strictObject(
     host: hostName,
     port: port.optional(),
     user: z
-      .literal("root", {
-        error: "is not root: the machine is configured and rebuilt as root, write root",
-      })
+      .string({ error: "is no text: write a user's name, like root" })
+      .regex(
+        /^[A-Za-z_][A-Za-z0-9_.-]{0,30}$/,
+        "is no user's name: write root, or a user who may use sudo without a password",
+      )
       .optional(),
     hostKey,
   },
   { error: expected("is no group of settings", "write { host: …, hostKey: … }") },
 );
+
+const attributeAdvice = "write the name of a nixosConfigurations entry, like pai";
+
+const rebuild = z
+  .strictObject(
+    {
+      from: z
+        .enum(["flake", "channel"], {
+          error: "is neither flake nor channel: write what /etc/nixos is built from",
+        })
+        .optional(),
+      attribute: z
+        .string({ error: `is no text: ${attributeAdvice}` })
+        .regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]*$/, `is no attribute of a flake: ${attributeAdvice}`)
+        .optional(),
+    },
+    { error: "is no group of settings: write { from: flake, attribute: … }" },
+  )
+  .superRefine(({ from, attribute }, context) => {
+    if (from === "channel" && attribute !== undefined) {
+      context.addIssue({
+        code: "custom",
+        path: ["attribute"],
+        message: "is for a flake: take it out, or write from: flake",
+      });
+    }
+  });
+
+const confirmWithin = "is no number of seconds: write a whole number from 10 to 3600, like 60";
+
+/** What a machine is told in either role. */
+const machine = {
+  rebuild: rebuild.optional(),
+  confirmWithin: z
+    .int({ error: confirmWithin })
+    .min(10, confirmWithin)
+    .max(3600, confirmWithin)
+    .optional(),
+  onlyOurs: z
+    .boolean({
+      error:
+        "is neither true nor false: write true to refuse rebuilds that would change more than the cache",
+    })
+    .optional(),
+};
+
+// At the top, Pulumi hands over every value as text.
+const yesOrNo = z
+  .enum(["true", "false"], { error: "is neither true nor false: write one of them" })
+  .transform((text) => text === "true");
 
 const server = z.strictObject(
   {
@@ -63,6 +115,7 @@ const server = z.strictObject(
     address: hostName.optional(),
     port: port.optional(),
     rotation: rotation.optional(),
+    ...machine,
   },
   { error: "is no group of settings: write { connection: { host: …, hostKey: … } }" },
 );
@@ -83,6 +136,7 @@ const client = z.strictObject(
     gone: z
       .boolean({ error: "is neither true nor false: write true if the machine is lost" })
       .optional(),
+    ...machine,
   },
   { error: "is no group of settings: write { connection: {…}, servers: [kalaw] }" },
 );
@@ -93,6 +147,8 @@ const stackConfig = z.strictObject({
     .string({ error: "is no text: write a number of days, like 90d" })
     .regex(/^[1-9][0-9]{0,4}d$/, "is no period: write a number of days, like 90d")
     .optional(),
+  observe: yesOrNo.default(true),
+  plan: yesOrNo.default(false),
   privateKey: z.string().optional(),
   privateKeyPassword: z.string().optional(),
   servers: z
@@ -200,10 +256,12 @@ function settingsAt(path: PropertyKey[]): string[] {
   const schema =
     part === "connection"
       ? connection
-      : group === "servers"
-        ? server
-        : group === "clients"
-          ? client
-          : stackConfig;
+      : part === "rebuild"
+        ? rebuild
+        : group === "servers"
+          ? server
+          : group === "clients"
+            ? client
+            : stackConfig;
   return Object.keys(schema.shape);
 }

@@ -15,14 +15,24 @@ const script = (name: string) => join(import.meta.dirname, name);
 // Long enough for a small machine that does other work too; the usual time is a second.
 const patience = 120;
 
-const environment = [
-  "PATH=/run/current-system/sw/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-  "HOME=/root",
-  "USER=root",
-  "LOGNAME=root",
-  "SHELL=/bin/sh",
-  "LANG=C.UTF-8",
-];
+// What a login gives root beside the host's own environment.
+const environment = ["HOME=/root", "USER=root", "LOGNAME=root", "SHELL=/bin/sh", "LANG=C.UTF-8"];
+
+/**
+ * How the owner of a host keeps its NixOS configuration: `git`, a flake in a git repository; `no-git`, a flake in a
+ * folder that is none; `channel`, `configuration.nix` and no flake.
+ */
+export type HostKind = "git" | "no-git" | "channel";
+
+/** What a host is made from. */
+export interface NewHost {
+  baseTree: string;
+  kind: HostKind;
+  /** The other hosts of the lab, which it shall know by name. */
+  others: readonly string[];
+  /** The public key, one line, that logs in as root and as the people of the host. */
+  operatorKey: string;
+}
 
 /**
  * One throwaway host: a systemd-nspawn container whose root is an overlay over the base tree. All
@@ -56,15 +66,14 @@ export class Host {
     return madeFrom(this.folder);
   }
 
-  /** Makes the host anew, off, with its own key and its NixOS configuration.
-   * @param others the other hosts of the lab, which it shall know by name. */
-  async make(baseTree: string, others: readonly string[], operatorKey: string): Promise<void> {
+  /** Makes the host anew, off, with its own key and its NixOS configuration. */
+  async make({ baseTree, kind, others, operatorKey }: NewHost): Promise<void> {
     await this.remove();
     await mkdir(this.folder, { recursive: true, mode: 0o700 });
     await makeKeyPair(join(this.folder, "ssh_host_ed25519_key"), `root@${this.name}`);
     await writeFile(join(this.folder, "authorized_keys"), operatorKey);
     const names = [this.name, ...others].map((name) => `${name}=${this.network.address(name)}`);
-    const newRoot = ["sh", script("new-root.sh"), script("nixos/new-host.sh"), ...names];
+    const newRoot = ["sh", script("new-root.sh"), script("nixos/new-host.sh"), kind, ...names];
     const [command = "", ...args] = this.withRoot(baseTree, newRoot);
     await execa(command, args, { stdin: "ignore", all: true });
     await this.mark("made", baseTree);
@@ -80,6 +89,8 @@ export class Host {
       ...["--boot", "--quiet", "--settings=no", "--register=no", "--keep-unit"],
       ...[`--machine=${basename(this.cgroup.path, ".scope")}`, `--hostname=${this.name}`],
       `--network-namespace-path=${this.network.namespace(this.name)}`,
+      // Its root may do with its network what root of a real machine may.
+      "--capability=CAP_NET_ADMIN",
       ...["--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=read-only"],
       "--directory=root",
     ];
@@ -157,7 +168,8 @@ export class Host {
       // In the host's own control group, so that it ends with the host.
       ...joining(join(this.cgroup.path, initScope)),
       ...["nsenter", "--all", "--root", "--wd", `--target=${leader}`, "--"],
-      ...["/usr/bin/env", "-i", ...login, "sh", "-c", 'cd && exec "$@"', "sh", ...argv],
+      ...["/usr/bin/env", "-i", ...login],
+      ...["/bin/sh", "-c", '. /etc/profile.d/nixos.sh && cd && exec "$@"', "sh", ...argv],
     ] as [string, ...string[]];
   }
 

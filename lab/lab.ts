@@ -5,13 +5,21 @@ import { basename, dirname, join } from "node:path";
 import type { Report } from "../tools/report.ts";
 import { baseTree } from "./base-tree.ts";
 import { Cgroup } from "./cgroup.ts";
-import { Host } from "./host.ts";
+import { Host, type HostKind } from "./host.ts";
 import { makeKeyPair } from "./key-pair.ts";
 import { withLock } from "./lock.ts";
 import { Network, operator } from "./network.ts";
 import { type Outcome, outcome } from "./outcome.ts";
 import { checkComputer, meetRequirements, thisComputer } from "./requirements.ts";
 import { until } from "./until.ts";
+
+/** A host that a lab shall have. */
+export interface LabHost {
+  /** Up to 15 of a-z, 0-9 and "-". */
+  name: string;
+  /** @default "git" */
+  kind?: HostKind;
+}
 
 /** How a host is. `cut`: it runs, and its network cable is unplugged. */
 export interface HostStatus {
@@ -31,27 +39,32 @@ export class Lab {
   readonly folder: string;
   /** What the lab's control groups are named after. */
   readonly id: string;
+  /** Their names. */
   readonly hosts: readonly string[];
   /** What to put before a command so that it runs where the hosts' addresses can be reached. */
   readonly enter: readonly string[];
-  /** The private key (OpenSSH, ed25519, mode 0600) that root of each host lets in. */
+  /** The private key (OpenSSH, ed25519, mode 0600) that each host lets in: as root, and as `fay` and `zoe`, who
+   * may use sudo and have the login shells fish and zsh. */
   readonly operatorKeyFile: string;
   /** The hosts' addresses with their host keys, in the format of OpenSSH's known_hosts. */
   readonly knownHostsFile: string;
+  private readonly kinds: ReadonlyMap<string, HostKind>;
   private readonly network: Network;
 
-  /** @param hosts the names that `up` makes hosts of: up to 15 of a-z, 0-9 and "-". */
+  /** @param hosts what `up` makes, each a name or more about it. */
   constructor(
     folder = process.env.NIXOS_CACHE_LAB || join(import.meta.dirname, "..", ".lab"),
-    hosts: readonly string[] = ["kalaw", "pai"],
+    hosts: readonly (string | LabHost)[] = ["kalaw", "pai"],
   ) {
-    for (const host of hosts)
+    const all = hosts.map((host) => (typeof host === "string" ? { name: host } : host));
+    this.hosts = all.map(({ name }) => name);
+    this.kinds = new Map(all.map(({ name, kind = "git" }) => [name, kind]));
+    for (const host of this.hosts)
       if (!/^[a-z][a-z0-9-]{0,14}$/.test(host) || [operator, "lo"].includes(host))
         throw new Error(`a lab cannot have a host named ${JSON.stringify(host)}`);
     this.folder = realPath(folder);
     this.id = createHash("sha256").update(this.folder).digest("hex").slice(0, 8);
-    this.hosts = hosts;
-    this.network = new Network(join(this.folder, "net"), hosts);
+    this.network = new Network(join(this.folder, "net"), this.hosts);
     this.enter = this.network.enter(operator);
     this.operatorKeyFile = join(this.folder, "operator");
     this.knownHostsFile = join(this.folder, "known_hosts");
@@ -180,8 +193,12 @@ export class Lab {
     const tree = await host.baseTree();
     if (tree === undefined) {
       report(`${host.name}: making it`);
-      const others = this.hosts.filter((name) => name !== host.name);
-      await host.make(newest, others, await readFile(`${this.operatorKeyFile}.pub`, "utf8"));
+      await host.make({
+        baseTree: newest,
+        kind: this.kinds.get(host.name) ?? "git",
+        others: this.hosts.filter((name) => name !== host.name),
+        operatorKey: await readFile(`${this.operatorKeyFile}.pub`, "utf8"),
+      });
     } else if (tree !== newest)
       report(`${host.name}: made by an older version; for a new one, take the lab down first`);
     if ((await host.leader()) === undefined) {

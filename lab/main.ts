@@ -43,7 +43,9 @@ program
   .argument("<command...>")
   .passThroughOptions()
   .action(async (host: string, argv: string[]) => {
-    const [command, ...args] = await lab.command(host, argv);
+    // passThroughOptions hands the separator on too.
+    const own = argv[0] === "--" ? argv.slice(1) : argv;
+    const [command, ...args] = await lab.command(host, own);
     const child = spawn(command, args, { stdio: "inherit" });
     // Ctrl-C reaches the command by itself, and its answer is what counts.
     process.on("SIGINT", () => {});

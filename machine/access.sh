@@ -11,14 +11,14 @@ authorize() {
   read_public_key
   lock_files
   keep "authorized/$1.pub"
-  if [ ! -e "$public/default.nix" ]; then print_module | write 644 "$public/default.nix"; fi
+  if [ ! -e "$public/default.nix" ]; then print_module | place default.nix; fi
   if [ ! -e "$public/authorized/$1.pub" ]; then record "authorized $1"; fi
-  printf '%s\n' "$public_key" | write 644 "$public/authorized/$1.pub"
+  printf '%s\n' "$public_key" | place "authorized/$1.pub"
   sync_index
   unlock_files
   # On a machine that does not serve yet, the step that makes it a server rebuilds it.
-  if [ -e "$public/server.json" ]; then rebuild_or_put_back; fi
-  kept=
+  if [ -e "$public/server.json" ]; then rebuild_or_put_back left-to-confirm; fi
+  forget_kept
   restore_access
 }
 
@@ -28,9 +28,39 @@ restore_access() {
   if grep -qsxF -- "$public_key" "$private/revoked_keys"; then
     # 1: no other key is left. Anything else is a failure, and must not empty the list.
     grep -vxF -- "$public_key" "$private/revoked_keys" >"$work/revoked_keys" || [ $? -eq 1 ]
-    write 600 "$private/revoked_keys" <"$work/revoked_keys"
+    write_revoked_keys
   fi
   unlock_files
+}
+
+# sshd refuses every key of nix-ssh while this file is missing. A key that was revoked stays so, whatever has
+# become of the file.
+restore_revoked_keys() {
+  lock_files
+  for list in "$private/revoked_keys" "$private/expected/revoked_keys"; do
+    if [ -e "$list" ]; then cat "$list"; fi
+  done | sort -u >"$work/revoked_keys"
+  if ! cmp -s "$work/revoked_keys" "$private/revoked_keys" || [ ! -e "$private/expected/revoked_keys" ]; then
+    write_revoked_keys
+  fi
+  unlock_files
+}
+
+# A key that none of our steps has authorized.
+remove_strange_keys() {
+  for file in "$public"/authorized/*.pub; do
+    name=authorized/$(basename "$file")
+    if [ -e "$file" ] && [ ! -e "$private/expected/$name" ]; then
+      keep "$name"
+      rm -f "$file"
+      record "removed $name, which was added by hand"
+    fi
+  done
+}
+
+write_revoked_keys() {
+  write 600 "$private/revoked_keys" <"$work/revoked_keys"
+  write 600 "$private/expected/revoked_keys" <"$work/revoked_keys"
 }
 
 # The client has begun to read with this key: its others are of no more use to it. Only here is a key
@@ -38,61 +68,75 @@ restore_access() {
 in_use() {
   read_public_key
   if ! is_accepted; then
-    rebuild_or_put_back
+    rebuild_or_put_back self
     is_accepted || fail "sshd on this machine does not take the key $1 for nix-ssh"
   fi
-  private_folder in-use
-  write 600 "$private/in-use/$1" </dev/null
   # The fingerprint has 43 characters.
-  client=${1%-???????????????????????????????????????????}
-  for file in "$public/authorized/$client"-???????????????????????????????????????????.pub; do
-    other=$(basename "$file" .pub)
-    if [ "$other" != "$1" ] && [ -e "$file" ]; then
-      cp "$file" "$work/key.pub"
-      revoke_key "$other"
-    fi
-  done
+  names_of "${1%-???????????????????????????????????????????}" | grep -vxF -- "$1" >"$work/names" || :
+  : >"$work/keys"
+  revoke_keys
 }
 
 is_accepted() {
   grep -qsF -- "$public_key" /etc/ssh/authorized_keys.d/nix-ssh
 }
 
-unauthorize() {
-  read_public_key
-  if [ ! -e "$private/in-use/$1" ]; then revoke_key "$1"; fi
-}
-
+# revoke CLIENT: all its keys; the one in stdin also where somebody has removed its file.
 revoke() {
   read_public_key
-  revoke_key "$1"
+  names_of "$1" >"$work/names"
+  printf '%s\n' "$public_key" >"$work/keys"
+  revoke_keys
 }
 
-# revoke_key NAME: the key itself is in $work/key.pub.
-revoke_key() {
-  public_key=$(cat "$work/key.pub")
+# The names of a client's keys, also of one whose file somebody has removed.
+names_of() {
+  for file in "$public/authorized/$1"-*.pub "$private/expected/authorized/$1"-*.pub; do
+    name=$(basename "$file" .pub)
+    # Another client's name may begin like this one's.
+    if [ -e "$file" ] && [ "${name%-???????????????????????????????????????????}" = "$1" ]; then echo "$name"; fi
+  done | sort -u
+}
+
+# Revokes the keys in $work/keys and those with a name in $work/names.
+revoke_keys() {
   lock_files
-  if ! grep -qsxF -- "$public_key" "$private/revoked_keys"; then
-    : >"$work/revoked_keys"
-    if [ -e "$private/revoked_keys" ]; then cat "$private/revoked_keys" >"$work/revoked_keys"; fi
-    printf '%s\n' "$public_key" >>"$work/revoked_keys"
-    write 600 "$private/revoked_keys" <"$work/revoked_keys"
-    record "revoked $1"
-    say "revoked $(ssh-keygen -l -f "$work/key.pub")"
+  while read -r name; do
+    for file in "$public/authorized/$name.pub" "$private/expected/authorized/$name.pub"; do
+      if [ -e "$file" ]; then cat "$file" >>"$work/keys"; fi
+    done
+  done <"$work/names"
+  if [ -s "$work/keys" ]; then
+    add_to_revoked_keys
+    end_sessions
   fi
-  rm -f "$private/in-use/$1"
-  end_sessions
   unlock_files
-  # From here on it is only tidying: the key is dropped from the files, and from the next system with them.
+  if [ ! -s "$work/names" ]; then return; fi
+  # From here on it is only tidying: the keys are dropped from the files, and from the next system with them.
   lock_system
   lock_files
-  if is_applied "$(fingerprint_of_files)"; then was_applied=yes; else was_applied=no; fi
-  rm -f "$public/authorized/$1.pub"
+  if is_applied "$(fingerprint_of_files "$public")"; then was_applied=yes; else was_applied=no; fi
+  while read -r name; do rm -f "$public/authorized/$name.pub"; done <"$work/names"
   leave_no_empty_folder
   sync_index
-  if [ "$was_applied" = yes ]; then record_applied "$(fingerprint_of_files)"; fi
+  # Last, for a step that is cut off before finds the rest of its work by them.
+  while read -r name; do expect "authorized/$name.pub"; done <"$work/names"
+  if [ "$was_applied" = yes ]; then note_applied "$(fingerprint_of_files "$public")"; fi
   unlock_files
   unlock_system
+}
+
+add_to_revoked_keys() {
+  : >"$work/revoked_before"
+  if [ -e "$private/revoked_keys" ]; then sort -u "$private/revoked_keys" >"$work/revoked_before"; fi
+  sort -u "$work/keys" "$work/revoked_before" >"$work/revoked_keys"
+  if cmp -s "$work/revoked_keys" "$private/revoked_keys"; then return; fi
+  write_revoked_keys
+  sort -u "$work/keys" | comm -23 - "$work/revoked_before" >"$work/revoked_now"
+  ssh-keygen -l -f "$work/revoked_now" | while read -r words; do
+    record "revoked $words"
+    say "revoked $words"
+  done
 }
 
 # Ends every connection of nix-ssh that is not known to have come by a key that is still good. sshd names the

@@ -1,16 +1,21 @@
 # The one helper of pulumi-nixos-cache on a machine. Every step of `pulumi up` is one call of it:
 #
-#   agent settings ROLE            ROLE is server or client; stdin: its settings, JSON; rebuilds
+#   agent settings ROLE            ROLE is server or client; stdin: its settings, JSON; rebuilds, on trial
+#   agent confirm ROLE             stdin: the same; over a new connection: the trial is over
 #   agent remove-settings ROLE     rebuilds
 #   agent signing-key NAME         stdin: the secret key, as `nix key generate-secret` prints it
 #   agent remove-signing-key NAME
 #   agent authorize NAME           stdin: the public key, one line; NAME is <client>-<fingerprint>; rebuilds
-#   agent unauthorize NAME         stdin: the same; revokes the key, unless the client has it in use
 #   agent in-use NAME              stdin: the same; the client reads with it, so its other keys are revoked
-#   agent revoke NAME              stdin: the same; takes effect at once, without a rebuild
+#   agent revoke CLIENT            stdin: the same; revokes all its keys, at once and without a rebuild
 #   agent identity                 stdin: `address port host-key` of each server, an empty line, the private key
 #   agent remove-identity
 #   agent remove                   whatever is left of us, once no settings are
+#   agent observe                  says what is not as these steps left it
+#   agent plan ROLE                stdin: settings; says what a rebuild with them would do
+#
+# On the machine itself:
+#   agent switch, agent revert     in a unit of systemd: a change on trial, and its end (switch.sh)
 #
 # A step may be cut off anywhere and run again: each one starts from whatever it finds. Stdin may end early
 # with the connection, so everything read from it is checked before it is used.
@@ -35,6 +40,7 @@ profile=/nix/var/nix/profiles/system
 
 work=$(mktemp -d /run/nixos-cache.XXXXXX)
 kept=
+system_locked=
 reason=
 trap finish EXIT
 trap 'exit 143' INT TERM
@@ -53,7 +59,7 @@ fail() {
 
 last_lines() {
   printf '%s\n' '--- last lines:'
-  tail -n 20 "$log" | cut -c1-400
+  tail -n 15 "$log" | cut -c1-400
 }
 
 # record WORDS: a line in the log that a person may read, never with a secret.

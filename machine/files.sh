@@ -2,7 +2,8 @@
 
 # write MODE FILE: stdin becomes FILE, whole or not at all.
 write() {
-  (umask 022 && mkdir -p "$(dirname "$2")")
+  # What is for root alone stands in folders for root alone.
+  (case $2 in "$private"/*) umask 077 ;; esac; mkdir -p "$(dirname "$2")")
   next=$(dirname "$2")/.$(basename "$2").new
   # Joined, for `set -e` does not hold in a function that is called as a condition.
   (umask 077 && cat >"$next") && chmod "$1" "$next" && sync "$next" && mv -f "$next" "$2" &&
@@ -24,59 +25,137 @@ unlock_files() {
   exec 8<&-
 }
 
+# Held already, it stays so: to open the folder again would let go of it.
 lock_system() {
+  if [ -n "$system_locked" ]; then return; fi
   exec 9<"$(dirname "$profile")"
   flock 9
+  system_locked=yes
 }
 
 unlock_system() {
   exec 9<&-
+  system_locked=
+}
+
+# git in the repository of the configuration, as the user who owns it, so that nothing in it becomes root's.
+owner_git() {
+  owner=$(stat -L -c %u "$nixos/.git" 2>"$work/none" || echo 0)
+  if [ "$owner" = 0 ]; then
+    git -C "$nixos" "$@"
+  else
+    setpriv --reuid "$owner" --regid "$(stat -L -c %g "$nixos/.git")" --clear-groups \
+      env HOME="$(getent passwd "$owner" | cut -d: -f6)" git -c safe.directory='*' -C "$nixos" "$@"
+  fi
 }
 
 # In a git repository Nix sees only files that the index names, so it follows what is on the disk
 # (git-add(1), --intent-to-add).
 sync_index() {
-  if ! git -C "$nixos" rev-parse --git-dir >"$log" 2>&1; then
+  if ! owner_git rev-parse --git-dir >"$log" 2>&1; then
     if [ ! -e "$nixos/.git" ] || grep -q 'not a git repository' "$log"; then return; fi
     fail "git cannot read the repository in $nixos" "$(last_lines)"
   fi
   rm -f "$public"/.*.new "$public"/authorized/.*.new
   if [ -d "$public" ]; then
-    git -C "$nixos" add --intent-to-add --ignore-removal --force -- nixos-cache
+    owner_git add --intent-to-add --ignore-removal --force -- nixos-cache
   fi
-  git -C "$nixos" ls-files --deleted -- nixos-cache | while read -r gone; do
-    git -C "$nixos" reset --quiet -- "$gone"
+  owner_git ls-files --deleted -- nixos-cache | while read -r gone; do
+    owner_git reset --quiet -- "$gone"
   done
 }
 
-# keep FILE: remember it as it is, for put_back.
-keep() {
-  kept="$kept $1"
+# place FILE: stdin becomes a file of ours, and what observe expects to find.
+place() {
+  write 644 "$public/$1"
+  expect "$1"
+}
+
+# drop FILE: the same, for a file that is to be no more.
+drop() {
+  rm -f "$public/$1"
+  expect "$1"
+}
+
+expect() {
   if [ -e "$public/$1" ]; then
-    mkdir -p "$work/kept/$(dirname "$1")"
-    cp "$public/$1" "$work/kept/$1"
+    write 600 "$private/expected/$1" <"$public/$1"
+  else
+    rm -f "$private/expected/$1"
   fi
 }
 
+# keep FILE: remember it as it is, for put_back. A hard link where it can be one: putting it back is a rename
+# then, for which there is room on a full disk.
+keep() {
+  if [ -z "$kept" ]; then
+    mkdir -p "$private/keep.$$/public/authorized" "$private/keep.$$/expected/authorized"
+    # Held for as long as this step lives, and before it has the name that take_back_what_was_cut_off looks for.
+    exec 7<"$private/keep.$$"
+    flock 7
+    kept=$private/kept.$$
+    mv -T "$private/keep.$$" "$kept"
+  fi
+  hold "$public/$1" "$kept/public/$1"
+  hold "$private/expected/$1" "$kept/expected/$1"
+  printf '%s\n' "$1" >>"$kept/names"
+}
+
+hold() {
+  if [ -e "$1" ]; then ln -f "$1" "$2" 2>"$work/none" || cp -p "$1" "$2"; fi
+}
+
+# put_back FOLDER: what keep has remembered there.
 put_back() {
   lock_files
-  for file in $kept; do
-    if [ -e "$work/kept/$file" ]; then
-      write 644 "$public/$file" <"$work/kept/$file"
-    elif [ "$file" != default.nix ] || ! has_files; then
-      rm -f "$public/$file"
-    fi
-  done
+  if [ -e "$1/names" ]; then
+    while read -r name; do
+      if [ "$name" != default.nix ] || [ -e "$1/public/$name" ] || ! has_files; then
+        hand_back "$1/public/$name" "$public/$name"
+      fi
+      hand_back "$1/expected/$name" "$private/expected/$name"
+    done <"$1/names"
+  fi
+  rm -rf "$1"
   leave_no_empty_folder
   sync_index
   unlock_files
+}
+
+hand_back() {
+  if [ -e "$1" ]; then
+    mkdir -p "$(dirname "$2")"
+    mv -f "$1" "$2"
+    sync "$2"
+  else
+    rm -f "$2"
+  fi
+}
+
+# What is kept is of no more use: the machine follows the new files.
+forget_kept() {
+  if [ -n "$kept" ]; then rm -rf "$kept"; fi
+  kept=
+  exec 7<&-
+}
+
+# A step that was killed has put nothing back; its lock on what it kept is gone with it. And a change may wait
+# for a confirmation whose unit a restart has ended.
+take_back_what_was_cut_off() {
+  for left in "$private"/kept.*; do
+    if [ -d "$left" ] && flock --nonblock "$left" true; then put_back "$left"; fi
+  done
+  exec 9<"$(dirname "$profile")"
+  if flock --nonblock 9 && a_change_waits; then nobody_at_it || :; fi
+  unlock_system
 }
 
 # However a step ends: what it has kept is put back, unless the machine has come to follow the new files.
 finish() {
   status=$?
   trap - EXIT
-  if [ -n "$kept" ]; then put_back; fi
+  # As far as it goes, on a full disk for example.
+  if [ -n "$kept" ]; then put_back "$kept" || :; fi
   rm -rf "$work"
   exit "$status"
 }

@@ -15,6 +15,7 @@ identity() {
   done <"$work/servers"
   mv -f "$new" "$private/ssh/identity"
   sync "$private/ssh"
+  expect_secret ssh/identity
   record "identity $(ssh-keygen -l -f "$private/ssh/identity")"
 }
 
@@ -34,4 +35,5 @@ check_login() {
 
 remove_identity() {
   rm -f "$private/ssh/identity"
+  expect_secret ssh/identity
 }

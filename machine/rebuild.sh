@@ -1,13 +1,13 @@
 # The machine follows its files: build, check, switch.
 
-# The hash of the files, computed as the module does; "none" where it has nothing to do.
+# fingerprint_of_files FOLDER: their hash, computed as the module does; "none" where it has nothing to do.
 fingerprint_of_files() {
-  if ! has_settings; then
+  if [ ! -e "$1/server.json" ] && [ ! -e "$1/client.json" ]; then
     echo none
     return
   fi
   (
-    cd "$public"
+    cd "$1"
     for file in authorized/*.pub client.json default.nix server.json; do
       if [ -e "$file" ]; then sha256sum "$file"; fi
     done
@@ -22,40 +22,133 @@ fingerprint_of_system() {
 # `applied` names the files last activated and what the system says of them. The two differ after a
 # revocation, which changes the files but waits for the next rebuild.
 is_applied() {
-  [ "$(cat "$private/applied" 2>"$work/none" || echo none none)" = "$1 $(fingerprint_of_system /run/current-system)" ]
+  applied=$(sed -n 1p "$private/applied" 2>"$work/none" || :)
+  applied=${applied:-none none}
+  [ "$applied" = "$1 $(fingerprint_of_system /run/current-system)" ] &&
+    [ "$applied" = "$1 $(fingerprint_of_system "$profile")" ] && [ -z "$(replaced_in_etc)" ]
 }
 
+note_applied() {
+  running=$(readlink -f /run/current-system)
+  printf '%s %s\n%s\n' "$1" "$(fingerprint_of_system "$running")" "$running" | write 600 "$private/applied"
+}
+
+# record_applied FOLDER: the files there are activated now. Kept, to tell our changes from the owner's.
 record_applied() {
-  printf '%s %s\n' "$1" "$(fingerprint_of_system /run/current-system)" | write 600 "$private/applied"
+  note_applied "$(fingerprint_of_files "$1")"
+  rm -rf "$private/activated"
+  private_folder activated
+  cp -R "$1/." "$private/activated"
 }
 
-# Sets $system to what the configuration builds to.
+# What of the running system's /etc is not what it brought, by hand or by accident.
+replaced_in_etc() {
+  for file in nix/nix.conf ssh/sshd_config ssh/ssh_config ssh/ssh_known_hosts ssh/authorized_keys.d/nix-ssh; do
+    if [ -e "/run/current-system/etc/$file" ] && ! cmp -s "/run/current-system/etc/$file" "/etc/$file"; then
+      printf '%s ' "/etc/$file"
+    fi
+  done
+}
+
+# nixos_rebuild ACTION FOLDER: as the owner would call it, on the configuration in that folder.
+nixos_rebuild() {
+  if is_flake "$2"; then
+    nixos-rebuild "$1" --flake "$2${attribute:+#$attribute}"
+  elif [ -e "$2/flake.nix" ]; then
+    nixos-rebuild "$1" --no-flake -I "nixos-config=$2/configuration.nix"
+  else
+    nixos-rebuild "$1" -I "nixos-config=$2/configuration.nix"
+  fi
+}
+
+is_flake() {
+  [ "$rebuild_from" = flake ] || { [ -z "$rebuild_from" ] && [ -e "$1/flake.nix" ]; }
+}
+
+# build FOLDER: sets $system to what the configuration in that folder builds to.
 build() {
   rm -f "$work/result"
   # No lock is handed on: whatever the build leaves running must not hold it.
-  (trap - PIPE && cd "$work" && nixos-rebuild build) >"$log" 2>&1 </dev/null 8>&- 9>&- || return 1
-  system=$(readlink -f "$work/result")
+  (trap - PIPE && cd "$work" && nixos_rebuild build "$1") 2>&1 </dev/null 7>&- 8>&- 9>&- |
+    tee -p "$log" | say_progress
+  [ -e "$work/result" ] && system=$(readlink -f "$work/result")
 }
 
-# rebuild: make the machine match its files, if it does not already. Steps that wait here for the lock
-# find their work done by the first. Fails with the reason in $reason.
+# Nix's lines in short, at most one in a second.
+say_progress() {
+  total='?'
+  count=0
+  last=-1
+  while IFS= read -r line; do
+    case $line in
+      'these '*' derivations will be built:')
+        total=${line#these }
+        total=${total%% *}
+        continue
+        ;;
+      'this derivation will be built:')
+        total=1
+        continue
+        ;;
+      'these '*' paths will be fetched '* | 'this path will be fetched '*)
+        say "${line%:}"
+        continue
+        ;;
+      "building '/nix/store/"*)
+        count=$((count + 1))
+        line=${line#"building '/nix/store/"*-}
+        words="building $count of $total: ${line%%.drv*}"
+        ;;
+      "copying path '/nix/store/"*)
+        line=${line#"copying path '/nix/store/"*-}
+        words="copying ${line%%\'*}"
+        ;;
+      *) continue ;;
+    esac
+    read -r now rest </proc/uptime
+    now=${now%.*}
+    if [ "$now" != "$last" ]; then say "$words"; fi
+    last=$now
+  done
+}
+
+# rebuild CONFIRMED-BY: make the machine match its files, if it does not already. Steps that wait here for the
+# lock find their work done by the first. Fails with the reason in $reason.
 rebuild() {
   lock_system
-  while :; do
-    files=$(fingerprint_of_files)
-    if is_applied "$files"; then
+  if a_change_waits; then
+    # The step that confirms it rebuilds once more, for what has come since.
+    if [ "$1" = left-to-confirm ]; then
+      say "left to the confirmation of the change before"
       unlock_system
       return 0
     fi
-    say "building the configuration"
-    if ! build; then
+    say "waiting for the change before to be confirmed"
+    until_decided
+  fi
+  while :; do
+    copy_files
+    files=$(fingerprint_of_files "$work/files")
+    if is_applied "$files"; then
+      all_is_well "$role"
+      unlock_system
+      return 0
+    fi
+    say "evaluating the configuration"
+    if ! build "$nixos"; then
       reason=$(printf '%s\n' "the configuration does not build, nothing was switched" && last_lines)
       return 1
     fi
     # Files that came in the meantime are built too, before the switch rather than after it.
-    [ "$(fingerprint_of_files)" != "$files" ] || break
+    [ "$(fingerprint_of_files "$public")" != "$files" ] || break
   done
-  check_import && activate && record_applied "$files" && unlock_system
+  check_import && check_unswitched && activate "$1" && unlock_system
+}
+
+copy_files() {
+  rm -rf "$work/files"
+  mkdir "$work/files"
+  if [ -d "$public" ]; then cp -R "$public/." "$work/files"; fi
 }
 
 check_import() {
@@ -68,52 +161,74 @@ Add this line to $nixos/configuration.nix, or to this machine's module in your f
   fi
 }
 
-activate() {
-  before=$(readlink -f /run/current-system)
-  # The boot default too: the owner may have tried this system out with `nixos-rebuild test`.
-  if [ "$system" = "$before" ] && [ "$system" = "$(readlink -f "$profile")" ]; then
-    return 0
+# A rebuild activates all that is in the configuration, also what its owner has edited and not yet switched to.
+check_unswitched() {
+  case $(unswitched_edits) in
+    no) return 0 ;;
+    yes) words="edits of this machine's configuration that were not switched to yet" ;;
+    *) words="perhaps also edits that were not switched to yet: without our change it does not evaluate" ;;
+  esac
+  if [ "$only_ours" = yes ]; then
+    reason="the rebuild would also activate $words; nothing was switched
+Switch to them first (\`nixos-rebuild switch\`), or set onlyOurs to false."
+    return 1
   fi
-  say "activating $system"
-  if switch_to "$system"; then
-    return 0
-  fi
-  reason=$(printf '%s\n' "activating $system failed" && last_lines)
-  if switch_to "$before"; then
-    reason="$reason
-The machine is back on $before."
-  else
-    reason="$reason
-Going back to $before failed too: \`nixos-rebuild switch --rollback\` on the machine may help."
-  fi
-  return 1
+  say "this also activates $words"
 }
 
-# switch_to SYSTEM: status 4 of switch-to-configuration says that units have failed. Those that had failed
-# before are no reason to go back.
-switch_to() {
-  failed_units >"$work/failed-before"
+# What the configuration with the files as last activated comes to, is that what runs?
+unswitched_edits() {
+  copy_configuration
+  if [ -d "$private/activated" ]; then cp -R "$private/activated/." "$work/tree/nixos-cache"; fi
+  if [ ! -e "$work/tree/nixos-cache/default.nix" ]; then print_module >"$work/tree/nixos-cache/default.nix"; fi
+  show_copy_to_git
+  if ! without=$(evaluate "$work/tree" 2>"$work/evaluation"); then
+    echo unknown
+  elif [ "$without" = "$(readlink -f /run/current-system)" ] ||
+    [ "$without" = "$(sed -n 2p "$private/applied" 2>"$work/none")" ]; then
+    echo no
+  else
+    echo yes
+  fi
+}
+
+# A copy of the configuration, without our files: what is tried in it touches nothing.
+copy_configuration() {
+  rm -rf "$work/tree"
+  mkdir "$work/tree"
+  cp -a "$nixos/." "$work/tree"
+  rm -rf "$work/tree/nixos-cache"
+  mkdir "$work/tree/nixos-cache"
+}
+
+show_copy_to_git() {
+  if [ -e "$work/tree/.git" ]; then
+    git -c safe.directory='*' -C "$work/tree" add --intent-to-add --force -- nixos-cache >"$work/git" 2>&1 || :
+    git -c safe.directory='*' -C "$work/tree" ls-files --deleted -- nixos-cache | while read -r gone; do
+      git -c safe.directory='*' -C "$work/tree" reset --quiet -- "$gone"
+    done
+  fi
+  chown -R root: "$work/tree"
+}
+
+# evaluate FOLDER: the store path that the configuration there comes to; builds nothing.
+evaluate() {
   (
     trap - PIPE
-    nix-env --profile "$profile" --set "$1" && "$1/bin/switch-to-configuration" switch
-  ) >"$log" 2>&1 </dev/null 8>&- 9>&-
-  switched=$?
-  failed_units >"$work/failed-after"
-  if [ "$switched" = 4 ] && [ -z "$(comm -13 "$work/failed-before" "$work/failed-after")" ]; then
-    say "some units have failed, as they had before: $(tr '\n' ' ' <"$work/failed-after")"
-    switched=0
-  fi
-  return "$switched"
-}
-
-failed_units() {
-  systemctl list-units --state=failed --plain --no-legend | cut -d' ' -f1 | sort
+    if is_flake "$1"; then
+      nix --extra-experimental-features 'nix-command flakes' eval --raw \
+        "$1#nixosConfigurations.\"${attribute:-$(cat /proc/sys/kernel/hostname)}\".config.system.build.toplevel.outPath"
+    else
+      nix-instantiate --eval '<nixpkgs/nixos>' -A config.system.build.toplevel.outPath \
+        -I "nixos-config=$1/configuration.nix" | tr -d '"'
+    fi
+  ) </dev/null 7>&- 8>&- 9>&-
 }
 
 # Ends the step where it fails, and with that puts back what it has kept.
 rebuild_or_put_back() {
-  if ! rebuild; then
+  if ! rebuild "$1"; then
     fail "${reason:-the machine could not be rebuilt}" "The files in $public are as they were."
   fi
-  kept=
+  forget_kept
 }

@@ -12,6 +12,7 @@ signing_key() {
     rm -f "$new"
     fail "the signing key $1 did not arrive whole" "$(last_lines)"
   fi
+  replace_strange_keys
   if ! cmp -s "$new" "$private/signing/0"; then
     for place in 2 1 0; do
       if [ -e "$private/signing/$place" ]; then
@@ -24,7 +25,22 @@ signing_key() {
     record "signing key $1 installed"
   fi
   rm -f "$new"
+  expect_signing_keys
   sign_store
+}
+
+# What somebody has put in the place of a key of ours is not to sign anything.
+replace_strange_keys() {
+  for place in 0 1 2 3; do
+    if [ -n "$(strange_secret "signing/$place")" ]; then
+      write 600 "$private/signing/$place" <"$new"
+      record "signing key in place $place, which was changed by hand, replaced"
+    fi
+  done
+}
+
+expect_signing_keys() {
+  for place in 0 1 2 3; do expect_secret "signing/$place"; done
 }
 
 remove_signing_key() {
@@ -43,6 +59,7 @@ remove_signing_key() {
     done
     if [ -z "$found" ]; then return; fi
   fi
+  expect_signing_keys
   record "signing key $1 removed"
 }
 

@@ -21,7 +21,7 @@ try {
     report(`Checking ${what}`);
     await execa(command, args, {
       preferLocal: true,
-      input: agentScript,
+      input: agentScript(),
       stdout: "inherit",
       stderr: "inherit",
     });

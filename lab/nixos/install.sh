@@ -21,11 +21,13 @@ cp -r "$here/nixpkgs" "$root/etc/nixpkgs"
 mkdir -p "$root/usr/local/bin" "$root/etc/nix" "$root/boot"
 ln -sfn /etc/nixpkgs/nixos/nixos-rebuild.sh "$root/usr/local/bin/nixos-rebuild"
 
-# As NixOS does, every login finds the current system's programs first.
-path=/run/current-system/sw/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin
+# As on NixOS, PAM gives this to every login and to sudo, and so do shells; systemd's units do not have it.
+path=/run/wrappers/bin:/run/current-system/sw/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin
 nix_path=nixpkgs=/etc/nixpkgs:nixos-config=/etc/nixos/configuration.nix
 printf 'PATH=%s\nNIX_PATH=%s\n' $path $nix_path > "$root/etc/environment"
-printf 'export PATH=%s NIX_PATH=%s\n' $path $nix_path > "$root/etc/profile.d/nixos.sh"
+printf 'export PATH=%s NIX_PATH=%s\n' $path $nix_path > "$root/etc/set-environment"
+echo '. /etc/set-environment' > "$root/etc/profile.d/nixos.sh"
+echo 'session required pam_env.so' >> "$root/etc/pam.d/sudo"
 
 : > "$root/etc/default/locale" # read at each login
 
@@ -46,9 +48,9 @@ EOF
 mkdir -p "$units/nix-daemon.socket.d"
 printf '[Unit]\nStartLimitIntervalSec=0\n[Socket]\nTriggerLimitIntervalSec=0\n' > "$units/nix-daemon.socket.d/limit.conf"
 
-# Else root's user manager ends with every last logout, and a login waits for that, now and then 25 seconds.
-mkdir -p "$root/var/lib/systemd/linger"
-: > "$root/var/lib/systemd/linger/root"
+# Else a user's manager ends with every last logout, and a login waits for that, now and then 25 seconds.
+mkdir -p "$root/etc/systemd/logind.conf.d"
+printf '[Login]\nUserStopDelaySec=infinity\n' > "$root/etc/systemd/logind.conf.d/keep-user-managers.conf"
 
 # The boot waits for stage 2, then goes on as usual.
 cat > "$units/stage-2.service" << 'EOF'
@@ -92,6 +94,6 @@ EOF
 ln -sfn ../sshd.service "$units/multi-user.target.wants/sshd.service"
 
 # Debian's timers would look for updates.
-for timer in apt-daily apt-daily-upgrade dpkg-db-backup fstrim; do
+for timer in apt-daily apt-daily-upgrade dpkg-db-backup fstrim man-db; do
   rm -f "$units/timers.target.wants/$timer.timer"
 done

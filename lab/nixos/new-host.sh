@@ -1,24 +1,26 @@
 #!/bin/sh
-# Usage: new-host.sh [--channel | --no-git] ROOT HOST[=ADDRESS] [OTHER-HOST[=ADDRESS]...]
+# Usage: new-host.sh [--git | --no-git | --channel] ROOT HOST[=ADDRESS] [OTHER-HOST[=ADDRESS]...]
 # Lays /etc/nixos (and /etc/hostname) of the lab's machine HOST into ROOT, a host's own copy of the tree that
-# install.sh prepared. Root only. By default a git repository with one commit: a flake with a
-# nixosConfigurations.NAME for HOST and each OTHER-HOST, and its flake.lock.
+# install.sh prepared. Root only. What it is:
+#   --git      a git repository with one commit: a flake with a nixosConfigurations.NAME for HOST and each
+#              OTHER-HOST, and its flake.lock; the default
 #   --no-git   the same flake in a folder that is no repository
 #   --channel  configuration.nix, for a machine with channels and no flake
 # The ADDRESSes become networking.hosts, so that the machines know each other's names: /etc/hosts belongs to the
 # NixOS configuration. ROOT may be an overlay mount; it need not run, and is chrooted into for its own Nix and git.
-# Root's login keys (/root/.ssh/authorized_keys) and host keys (/etc/ssh/ssh_host_ed25519_key) are the lab's business.
+# Root's login keys (/root/.ssh/authorized_keys) and host keys (/etc/ssh/ssh_host_ed25519_key) are the lab's business;
+# the people in base.nix log in with the keys that root has now.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 kind=git
 case ${1-} in
-  --channel | --no-git)
+  --git | --no-git | --channel)
     kind=${1#--}
     shift
     ;;
 esac
 if [ $# -lt 2 ] || [ ! -d "$1/etc/nixpkgs" ]; then
-  echo "usage: new-host.sh [--channel | --no-git] ROOT HOST[=ADDRESS] [OTHER-HOST[=ADDRESS]...]" >&2
+  echo "usage: new-host.sh [--git | --no-git | --channel] ROOT HOST[=ADDRESS] [OTHER-HOST[=ADDRESS]...]" >&2
   exit 1
 fi
 root=$1
@@ -30,6 +32,7 @@ rm -rf "$etc" "$root/etc/hostname"
 mkdir -p "$etc/hosts"
 echo "$host" > "$root/etc/hostname"
 cp "$here/etc-nixos/base.nix" "$etc/"
+cat "$root/root/.ssh/authorized_keys" > "$etc/operator.pub"
 for machine in "$@"; do
   cat > "$etc/hosts/${machine%%=*}.nix" << EOF
 {

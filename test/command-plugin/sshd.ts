@@ -10,13 +10,21 @@ import { opensshServer } from "./openssh-server.ts";
 /** The password of root at the test server, and only there. */
 export const password = "only-for-the-test-sshd";
 
-/** One real sshd on 127.0.0.1 in a mount namespace of its own, which logs in root by key or password. */
+/** One real sshd in a mount namespace of its own, which logs in root by key or password. */
 export class Sshd {
+  readonly address: string;
+  readonly #enter: string[];
   readonly folder = mkdtempSync(join(tmpdir(), "command-plugin-sshd-"));
   port = 0;
   /** Everything it logged, a line each. */
   readonly log: string[] = [];
   #process: ChildProcess | undefined;
+
+  /** @param enter what to put before a command so that it runs in the network of `address` */
+  constructor(address = "127.0.0.1", enter: string[] = []) {
+    this.address = address;
+    this.#enter = enter;
+  }
 
   async start(): Promise<void> {
     const server = await opensshServer();
@@ -44,7 +52,8 @@ export class Sshd {
       mkdir -m 755 /run/sshd
       exec /usr/sbin/sshd -D -e -f "$2/config"`;
     const argv = ["--mount", "sh", "-c", script, "sh", server, this.folder];
-    this.#process = spawn("unshare", argv, { stdio: ["ignore", "ignore", "pipe"] });
+    const [command = "", ...args] = [...this.#enter, "unshare", ...argv];
+    this.#process = spawn(command, args, { stdio: ["ignore", "ignore", "pipe"] });
     const lines = createInterface({ input: this.#process.stderr as NodeJS.ReadableStream });
     await new Promise<void>((resolve, reject) => {
       lines.on("line", (line) => {
@@ -77,7 +86,7 @@ export class Sshd {
     );
     return [
       ...hostKeys,
-      `ListenAddress 127.0.0.1:${this.port}`,
+      `ListenAddress ${this.address}:${this.port}`,
       `AuthorizedKeysFile ${this.folder}/authorized_keys`,
       "PidFile none",
       "StrictModes no",

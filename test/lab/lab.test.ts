@@ -1,8 +1,8 @@
 import { stat } from "node:fs/promises";
-import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Lab } from "../../lab/lab.ts";
 import { until } from "../../lab/until.ts";
+import { login } from "./login.ts";
 import { throwAway, throwawayLab } from "./throwaway-lab.ts";
 
 let lab: Lab;
@@ -25,18 +25,6 @@ async function reaches(from: string, to: string): Promise<boolean> {
   return code === 0;
 }
 
-/** Runs a command on a host as the operator does: over the network, with the lab's key. */
-function login(host: string, ...command: string[]) {
-  const options = ["BatchMode=yes", "IdentitiesOnly=yes", "StrictHostKeyChecking=yes"];
-  options.push("IdentityFile=operator", "UserKnownHostsFile=known_hosts", "ConnectTimeout=3");
-  const [enter = "", ...args] = lab.enter;
-  const ssh = ["ssh", "-F", "none", ...options.flatMap((option) => ["-o", option])];
-  return execa(enter, [...args, ...ssh, `root@${lab.address(host)}`, ...command], {
-    cwd: lab.folder,
-    reject: false,
-  });
-}
-
 describe("up", () => {
   test("leaves all hosts running, booted without a failed unit", async () => {
     expect(await lab.status()).toEqual([
@@ -51,7 +39,7 @@ describe("up", () => {
 
   test("lets the operator in, with the lab's key and the host's known key", async () => {
     for (const host of lab.hosts) {
-      const { stdout } = await login(host, "hostname; cat /etc/ssh/ssh_host_ed25519_key.pub");
+      const { stdout } = await login(lab, host, "hostname; cat /etc/ssh/ssh_host_ed25519_key.pub");
       const [name, key] = stdout.split("\n");
       expect(name).toBe(host);
       expect(key).toContain(await lab.hostKey(host));
@@ -120,13 +108,13 @@ test("a host that is cut is reached by nobody, still runs, and comes back when m
   expect(await reaches("pai", "kalaw")).toBe(true);
   await lab.cut("kalaw");
   expect(await reaches("pai", "kalaw")).toBe(false);
-  expect((await login("kalaw", "true")).exitCode).toBe(255);
+  expect((await login(lab, "kalaw", "true")).code).toBe(255);
   expect((await lab.status())[0]?.state).toBe("cut");
   expect((await lab.exec("kalaw", ["systemctl", "is-active", "sshd"])).stdout).toBe("active\n");
 
   await lab.mend("kalaw");
   await until(() => reaches("pai", "kalaw"), { seconds: 10, otherwise: "pai cannot ping kalaw" });
-  expect((await login("kalaw", "true")).exitCode).toBe(0);
+  expect((await login(lab, "kalaw", "true")).code).toBe(0);
   expect((await lab.status())[0]?.state).toBe("running");
 });
 
@@ -138,7 +126,7 @@ test("a reboot is a new boot of the same host", async () => {
   expect((await lab.exec("pai", ["ls", "/root/kept", "/run/not-kept"])).stdout).toBe(
     "/root/kept\n",
   );
-  expect((await login("pai", "true")).exitCode).toBe(0);
+  expect((await login(lab, "pai", "true")).code).toBe(0);
   expect(await reaches("pai", "kalaw")).toBe(true);
 });
 
@@ -159,7 +147,7 @@ test("power-off is silent and at once, power-on brings the host back with its di
 
   await lab.powerOn("pai");
   expect((await lab.exec("pai", ["cat", "/root/disk"])).stdout).toBe("kept\n");
-  expect((await login("pai", "true")).exitCode).toBe(0);
+  expect((await login(lab, "pai", "true")).code).toBe(0);
   const { stdout } = await lab.exec("pai", ["systemctl", "is-system-running"]);
   expect(stdout).toBe("running\n");
 });

@@ -2,10 +2,10 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
-import { Lab } from "../../lab/lab.ts";
+import { Lab, type LabHost } from "../../lab/lab.ts";
 
 /** A lab in a folder of its own under the temporary folder. */
-export async function throwawayLab(hosts?: readonly string[]): Promise<Lab> {
+export async function throwawayLab(hosts?: readonly (string | LabHost)[]): Promise<Lab> {
   // The name has all that a shell, mount or ssh could trip over.
   const parent = await mkdtemp(join(tmpdir(), "lab %h, it's: "));
   return new Lab(join(parent, "lab"), hosts);

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect } from "vitest";
 import { Lab } from "../../lab/lab.ts";
 import type { Outcome } from "../../lab/outcome.ts";
+import { login } from "../lab/login.ts";
 
 const host = "inle";
 
@@ -14,6 +15,10 @@ export interface StandInHost {
   /** The same, for what must succeed. @returns its standard output, trimmed. */
   ok(script: string): Promise<string>;
   reboot(): Promise<void>;
+  /** Pulls the plug, and turns it on again. */
+  powerCycle(): Promise<void>;
+  /** Whether the operator can log in as root. */
+  letsIn(): Promise<boolean>;
 }
 
 export function standInHost(): StandInHost {
@@ -25,9 +30,7 @@ export function standInHost(): StandInHost {
   afterAll(() => lab.down(() => {}));
 
   const sh = (script: string) =>
-    lab.exec(host, ["sh", "-c", '. /etc/profile.d/nixos.sh; set -e; cd; eval "$(cat)"'], {
-      stdin: script,
-    });
+    lab.exec(host, ["sh", "-c", 'set -e; eval "$(cat)"'], { stdin: script });
   return {
     sh,
     async ok(script) {
@@ -36,5 +39,10 @@ export function standInHost(): StandInHost {
       return stdout.trim();
     },
     reboot: () => lab.reboot(host),
+    async powerCycle() {
+      await lab.powerOff(host);
+      await lab.powerOn(host);
+    },
+    letsIn: async () => (await login(lab, host, "true")).code === 0,
   };
 }

@@ -1,4 +1,5 @@
 import { beforeEach, expect, test } from "vitest";
+import { until } from "../../lab/until.ts";
 import { standInHost } from "./stand-in-host.ts";
 
 const host = standInHost();
@@ -59,9 +60,9 @@ test("sshServe comes with its switch and goes with it, and the system is the sam
   await host.ok("nixos-rebuild switch");
   expect(await current()).toBe(before);
   expect(await host.ok("cat /etc/passwd /etc/group")).toBe(passwd);
-  expect(await host.ok("ls -d /etc/nixos-cache /etc/ssh/authorized_keys.d 2>&1 || :")).not.toMatch(
-    /^\//m,
-  );
+  expect(
+    await host.ok("ls -d /etc/nixos-cache /etc/ssh/authorized_keys.d/nix-ssh 2>&1 || :"),
+  ).not.toMatch(/^\//m);
 });
 
 test("nix-ssh reads the store over ssh, through the keys of NixOS, and gets no shell", async () => {
@@ -126,6 +127,12 @@ test.each([
     '{ services.openssh.extraConfig = "Nonsense yes"; }',
     "Bad configuration option: Nonsense",
   ],
+  ["what sudo refuses", '{ security.sudo.extraConfig = "nonsense"; }', "syntax error"],
+  [
+    "a login shell that is not set up",
+    "{ lib, ... }: { programs.fish.enable = lib.mkForce false; }",
+    "users.users.fay.shell is set to fish, but\nprograms.fish.enable is not true.",
+  ],
   ["what Nix refuses", "{ nix.settings.nonsense = 1; }", "unknown setting 'nonsense'"],
   ["a syntax error", "{ oops", "syntax error, unexpected end of file"],
 ])("refuses %s, and nothing is switched", async (_, module, message) => {
@@ -162,16 +169,108 @@ test("build leaves a link and switches nothing; dry-activate says which units wo
   expect(await host.ok("getent passwd nix-ssh || echo none")).toBe("none");
 });
 
-test("a tested configuration is gone after a reboot, also one without sshd", async () => {
+test.each([
+  ["a reboot", host.reboot],
+  ["a power cut", host.powerCycle],
+])("a tested configuration is gone after %s, also one without sshd", async (_, restart) => {
   const before = await current();
   await write("{ lib, ... }: { services.openssh.enable = lib.mkForce false; }");
   await host.ok("nixos-rebuild test");
   expect((await host.sh("systemctl is-active sshd")).stdout.trim()).toBe("inactive");
   expect(await host.ok("readlink -f /nix/var/nix/profiles/system")).toBe(before);
-  await host.reboot();
+  await restart();
   expect(await current()).toBe(before);
   expect(await host.ok("readlink -f /run/booted-system")).toBe(before);
-  expect(await host.ok("systemctl is-active sshd")).toBe("active");
+  expect(await host.letsIn()).toBe(true);
+});
+
+// As a firewall would: what comes in is heard, and no answer goes out.
+const shutOut = `{ pkgs, ... }: {
+  systemd.services.shut-out = {
+    wantedBy = [ "multi-user.target" ];
+    serviceConfig = {
+      Type = "oneshot";
+      RemainAfterExit = true;
+      ExecStart = "\${pkgs.iproute2}/bin/ip route add 192.0.2.1 via 192.0.2.254";
+      ExecStop = "\${pkgs.iproute2}/bin/ip route del 192.0.2.1";
+    };
+  };
+}`;
+
+test.each([
+  ["turns sshd off", "{ lib, ... }: { services.openssh.enable = lib.mkForce false; }", 0, false],
+  [
+    "turns sshd off, which sshServe turns on",
+    "{ lib, ... }: { nix.sshServe.enable = true; services.openssh.enable = lib.mkForce false; }",
+    0,
+    false,
+  ],
+  ["moves sshd to another port", "{ services.openssh.ports = [ 2222 ]; }", 0, false],
+  ["lets root in no more", '{ services.openssh.settings.PermitRootLogin = "no"; }', 0, false],
+  ["shuts the operator out", shutOut, 0, false],
+  ["fails half-way", '{ system.activationScripts.half = "exit 1"; }', 2, true],
+])(
+  "the old system, called by its path, undoes a switch that %s",
+  async (_, module, code, letsIn) => {
+    const old = await current();
+    const before = await host.ok("sshd -T; ip route; systemctl list-units --failed --no-legend");
+    await write(module);
+    await host.ok("rm -f result; nixos-rebuild build");
+    expect((await host.sh("./result/bin/switch-to-configuration test")).code).toBe(code);
+    expect(await current()).not.toBe(old);
+    expect(await host.letsIn()).toBe(letsIn);
+
+    await host.ok(`${old}/bin/switch-to-configuration test`);
+    expect(await host.letsIn()).toBe(true);
+    expect(await current()).toBe(old);
+    expect(await host.ok("sshd -T; ip route; systemctl list-units --failed --no-legend")).toBe(
+      before,
+    );
+  },
+);
+
+test("the network that a tested configuration changed is whole after a power cut", async () => {
+  await write(shutOut);
+  await host.ok("nixos-rebuild test");
+  expect(await host.letsIn()).toBe(false);
+  await host.powerCycle();
+  expect(await host.letsIn()).toBe(true);
+});
+
+test("a unit that failed and is gone is forgotten", async () => {
+  await write(
+    '{ systemd.services.broken = { wantedBy = [ "multi-user.target" ]; script = "exit 3"; serviceConfig.Type = "oneshot"; }; }',
+  );
+  expect((await host.sh("nixos-rebuild test")).code).toBe(1);
+  expect(await host.ok("systemctl is-system-running || :")).toBe("degraded");
+  await host.ok("/nix/var/nix/profiles/system/bin/switch-to-configuration test");
+  expect(await host.ok("systemctl is-system-running")).toBe("running");
+});
+
+test("nixos-rebuild refuses to switch beside another one, and beside any other switch", async () => {
+  // A switch that stands still in its activation until its file is taken away.
+  await write(
+    '{ system.activationScripts.hold = "while [ -e /run/hold ]; do echo > /run/held; sleep 0.1; done"; }',
+  );
+  await host.ok("rm -f result; nixos-rebuild build");
+  const beside = async (switching: string, words: string) => {
+    await host.ok("touch /run/hold; rm -f /run/held");
+    const first = host.sh(switching);
+    await until(async () => (await host.sh("test -e /run/held")).code === 0, {
+      seconds: 60,
+      otherwise: "the first switch does not begin",
+    });
+    const { code, stderr } = await host.sh("nixos-rebuild test");
+    await host.ok("rm /run/hold");
+    expect((await first).code).toBe(0);
+    expect(code).toBe(1);
+    expect(stderr).toContain(words);
+  };
+  await beside(
+    "nixos-rebuild switch",
+    "Unit nixos-rebuild-switch-to-configuration.service was already loaded",
+  );
+  await beside("exec ./result/bin/switch-to-configuration test", "Could not acquire lock");
 });
 
 test("boot is for the next boot only, and a switch stays", async () => {
@@ -221,7 +320,7 @@ test("a session survives the restart of sshd", async () => {
   const ssh = "ssh -i k -o StrictHostKeyChecking=no -o BatchMode=yes root@localhost";
   expect(
     await host.ok(`${ssh} 'nixos-rebuild switch > log 2>&1 && echo "$PATH" still here'`),
-  ).toMatch(/^\/run\/current-system\/sw\/bin:.* still here$/);
+  ).toMatch(/^\/run\/wrappers\/bin:.* still here$/);
   expect(await host.ok("cat log")).toContain("sshd.service");
 });
 
@@ -239,12 +338,16 @@ test("an ordinary derivation is built in a sandbox, from nixpkgs and from the fl
   expect(await host.ok(`${program}/bin/x`)).toMatch(/^\/nix\/store\/[^:]*-coreutils-[^:]*\/bin:/);
 });
 
-test("a machine with channels is built from configuration.nix", async () => {
-  const before = await current();
-  await host.ok(
-    `cd /etc/nixos; rm flake.nix; echo '{ imports = [ ./base.nix ./network.nix ./hosts/inle.nix ]; }' > configuration.nix`,
-  );
-  await host.ok("nixos-rebuild switch");
-  expect(await current()).toBe(before);
-  await host.ok("rm /etc/nixos/configuration.nix");
+test("--no-flake builds configuration.nix, or what -I says, although there is a flake", async () => {
+  const built = (options: string) =>
+    host.ok(`nixos-rebuild build ${options} > log; readlink -f result`);
+  const imports = "/etc/nixos/base.nix /etc/nixos/network.nix /etc/nixos/hosts/inle.nix";
+  const other = `imports = [ ${imports} ]; environment.etc.other.text = "x";`;
+  await host.ok(`echo '{ imports = [ ${imports} ]; }' > /etc/nixos/configuration.nix
+    echo '{ ${other} }' > other.nix`);
+  expect(await built("--no-flake")).toBe(await current());
+  expect(await built("-v --flake /etc/nixos#inle")).toBe(await current());
+  await built("--no-flake -v -I nixos-config=/root/other.nix");
+  expect(await host.ok("cat result/etc/other")).toBe("x");
+  await host.ok("rm /etc/nixos/configuration.nix other.nix");
 });

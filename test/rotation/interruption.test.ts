@@ -9,22 +9,11 @@ import { type EngineStep, type UpdateInProgress, Updates } from "./update-in-pro
 /** The steps of a rotation of all keys that do something on a machine, and by which words of the helper. */
 const steps: (EngineStep & { host: string; words: string })[] = [
   { op: "create-replacement", resource: "kalaw-signing", host: "kalaw", words: "signing-key" },
-  {
-    op: "create-replacement",
-    resource: "pai-authorization-kalaw",
-    host: "kalaw",
-    words: "authorize",
-  },
+  { op: "update", resource: "pai-authorization-kalaw", host: "kalaw", words: "authorize" },
   { op: "update", resource: "pai-identity", host: "pai", words: "identity" },
   { op: "update", resource: "pai-settings", host: "pai", words: "settings client" },
-  { op: "create-replacement", resource: "pai-access-kalaw", host: "kalaw", words: "in-use" },
-  { op: "delete-replaced", resource: "pai-access-kalaw", host: "kalaw", words: "revoke" },
-  {
-    op: "delete-replaced",
-    resource: "pai-authorization-kalaw",
-    host: "kalaw",
-    words: "unauthorize",
-  },
+  { op: "update", resource: "pai-confirm", host: "pai", words: "confirm client" },
+  { op: "update", resource: "pai-access-kalaw", host: "kalaw", words: "in-use" },
   {
     op: "delete-replaced",
     resource: "kalaw-signing",
@@ -134,8 +123,8 @@ async function interrupt(
   if (fault.moment === "runs" && !(await helperRuns(home, step))) took.push("after it");
   const injected = Date.now();
   await fault.inject(home, update);
-  // A machine that is off costs half a minute; a connection that is cut in the middle may wait for ever.
-  if (!(await update.endsWithin(45))) {
+  // A machine that is off costs half a minute; a connection that is cut in the middle 150 s (TCP keepalive).
+  if (!(await update.endsWithin(200))) {
     took.push("hangs, killed");
     await update.kill();
   }

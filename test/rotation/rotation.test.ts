@@ -69,10 +69,11 @@ describe("rotation of all keys", () => {
       "kalaw-signing-key": "replace",
       "kalaw-signing": "replace",
       "pai-key": "replace",
-      "pai-authorization-kalaw": "replace",
+      "pai-authorization-kalaw": "update",
       "pai-identity": "update",
       "pai-settings": "update",
-      "pai-access-kalaw": "replace",
+      "pai-confirm": "update",
+      "pai-access-kalaw": "update",
     });
   });
 
@@ -263,6 +264,7 @@ describe("rotation of one machine", () => {
     expect(Object.keys(await previewed()).sort()).toEqual([
       "kalaw-signing",
       "kalaw-signing-key",
+      "pai-confirm",
       "pai-settings",
     ]);
     await home().up();

@@ -27,11 +27,13 @@ test("up from nothing, with no more commands for each machine than designed", as
   );
   expect(commands.sort()).toEqual([
     "kalaw-agent",
+    "kalaw-confirm",
     "kalaw-settings",
     "kalaw-signing",
     "pai-access-kalaw",
     "pai-agent",
     "pai-authorization-kalaw",
+    "pai-confirm",
     "pai-identity",
     "pai-settings",
   ]);
@@ -64,7 +66,7 @@ test("a path without kalaw's signature is refused, and fetched once it is signed
 test("a second up, and a preview, have nothing to do", async () => {
   await home().stack.run(["preview", "--expect-no-changes"]);
   const { stdout } = await home().up();
-  expect(stdout).toMatch(/Resources:\s+13 unchanged/);
+  expect(stdout).toMatch(/Resources:\s+15 unchanged/);
   expect(await home().generations("kalaw")).toBe(generations.kalaw + 1);
 });
 

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll } from "vitest";
-import { Lab } from "../../lab/lab.ts";
+import { Lab, type LabHost } from "../../lab/lab.ts";
 import type { Outcome } from "../../lab/outcome.ts";
 import { LabStack } from "../../lab/stack.ts";
 import { toolchain } from "../../tools/toolchain.ts";
@@ -62,7 +62,7 @@ export class Home {
        cd /etc/nixos && find . -path ./.git -prune -o -printf '%M %u %p\\n' | sort
        find . -path ./.git -prune -o -type f -print | sort | xargs sha256sum
        git status --porcelain --branch && git ls-files --stage
-       ls -la /var/lib | grep nixos-cache
+       stat -c '%A %U %n' /var/lib/nixos-cache 2>&1
        ls -d /run/nixos-cache* 2>&1
        stat -c '%a %U' .git/index
        getent passwd; getent group
@@ -78,7 +78,7 @@ export class Home {
  * Makes a home for the tests of this file and takes it away after them.
  * @param hosts the first serves, the others fetch
  */
-export function useHome(hosts: readonly string[] = ["kalaw", "pai"]): () => Home {
+export function useHome(hosts: readonly (string | LabHost)[] = ["kalaw", "pai"]): () => Home {
   let home: Home | undefined;
   let lab: Lab | undefined;
 

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { generateSigningKeypair } from "../../keys/signing-key.ts";
-import { generateSshKeypair } from "../../keys/ssh-key.ts";
+import { fingerprintForFileName, generateSshKeypair } from "../../keys/ssh-key.ts";
 import { until } from "../../lab/until.ts";
 import { agentScript, installAgent } from "../../machine/agent.ts";
 import { useHome } from "./home.ts";
@@ -9,6 +9,10 @@ const home = useHome();
 const agent = "/var/lib/nixos-cache/agent";
 
 beforeAll(() => home().up());
+
+/** The name of a key of `client` on a server. */
+const named = (client: string, publicKey: string) =>
+  `${client}-${fingerprintForFileName(publicKey)}`;
 
 const half = (text: string) => text.slice(0, Math.floor(text.length / 2));
 
@@ -43,7 +47,7 @@ describe("input that ends early, with the connection, changes nothing", () => {
   });
 
   test("the helper itself", async () => {
-    const { code } = await home().tryOn("kalaw", installAgent, half(agentScript));
+    const { code } = await home().tryOn("kalaw", installAgent(agentScript()), half(agentScript()));
     expect(code).not.toBe(0);
     await home().on(
       "kalaw",
@@ -61,7 +65,9 @@ test("ten clients authorized at once cost the server one rebuild, two at worst",
   const before = await home().generations("kalaw");
   const keys = Array.from({ length: 10 }, (_, i) => generateSshKeypair(`desk-${i}`).publicKey);
   const outcomes = await Promise.all(
-    keys.map((key, i) => home().tryOn("kalaw", `${agent} authorize desk-${i}`, `${key}\n`)),
+    keys.map((key, i) =>
+      home().tryOn("kalaw", `${agent} authorize ${named(`desk-${i}`, key)}`, `${key}\n`),
+    ),
   );
   expect(outcomes.map(({ code }) => code)).toEqual(keys.map(() => 0));
   const rebuilds = (await home().generations("kalaw")) - before;
@@ -84,7 +90,11 @@ test("ten clients authorized at once cost the server one rebuild, two at worst",
 
 test("revoking a key ends its sessions and no others", async () => {
   const visitor = generateSshKeypair("visitor");
-  await home().on("kalaw", `${agent} authorize visitor`, `${visitor.publicKey}\n`);
+  await home().on(
+    "kalaw",
+    `${agent} authorize ${named("visitor", visitor.publicKey)}`,
+    `${visitor.publicKey}\n`,
+  );
   await home().on("pai", "cat >/root/visitor && chmod 600 /root/visitor", visitor.privateKey);
   const session = (key: string) =>
     home().tryOn(
@@ -119,7 +129,11 @@ test("revoking a key ends its sessions and no others", async () => {
 
 test("revoking a key ends a connection of it that has no session and could open one", async () => {
   const visitor = generateSshKeypair("master");
-  await home().on("kalaw", `${agent} authorize master`, `${visitor.publicKey}\n`);
+  await home().on(
+    "kalaw",
+    `${agent} authorize ${named("master", visitor.publicKey)}`,
+    `${visitor.publicKey}\n`,
+  );
   await home().on("pai", "cat >/root/master && chmod 600 /root/master", visitor.privateKey);
   await home().on(
     "pai",

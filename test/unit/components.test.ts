@@ -3,6 +3,7 @@ import { beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { CacheClient } from "../../components/cache-client.ts";
 import { CacheServer } from "../../components/cache-server.ts";
 import { agentScript, installAgent, moduleVersion, removeAgent } from "../../machine/agent.ts";
+import type { Drift, Part } from "../../machine/drift.ts";
 
 const hostKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINFeRaPGyeUfO/zbdjrsARlJWOwFOy38RuyB7a/r1WIP";
 const agent = "/var/lib/nixos-cache/agent";
@@ -107,6 +108,7 @@ describe("one server and one client", () => {
     expect(types.sort()).toEqual([
       "kalaw nixos-cache:index:CacheServer",
       "kalaw-agent command:remote:Command",
+      "kalaw-confirm command:remote:Command",
       "kalaw-settings command:remote:Command",
       "kalaw-signing command:remote:Command",
       "kalaw-signing-key pulumi:index:Stash",
@@ -114,13 +116,14 @@ describe("one server and one client", () => {
       "pai-access-kalaw command:remote:Command",
       "pai-agent command:remote:Command",
       "pai-authorization-kalaw command:remote:Command",
+      "pai-confirm command:remote:Command",
       "pai-identity command:remote:Command",
       "pai-key pulumi:index:Stash",
       "pai-settings command:remote:Command",
     ]);
   });
 
-  test("no host has more commands than it needs: three for its part, and two a client on the server", async () => {
+  test("no host has more commands than it needs: four for its part, and two a client on the server", async () => {
     const { kalaw } = kalawAndPai();
     for (let i = 0; i < 10; i++) {
       new CacheClient(
@@ -136,9 +139,9 @@ describe("one server and one client", () => {
       .filter(({ type }) => type === "command:remote:Command")
       .map(({ inputs }) => (inputs.connection as { host: string }).host);
     const count = (host: string) => hosts.filter((other) => other === host).length;
-    expect(count("192.0.2.1")).toBe(3 + 2 * 11);
-    expect(count("192.0.2.2")).toBe(3);
-    expect(count("192.0.2.9")).toBe(3);
+    expect(count("192.0.2.1")).toBe(4 + 2 * 11);
+    expect(count("192.0.2.2")).toBe(4);
+    expect(count("192.0.2.9")).toBe(4);
   });
 
   test("the helper comes whole, by one command and its text on stdin", async () => {
@@ -153,10 +156,10 @@ describe("one server and one client", () => {
         dialErrorLimit: 5,
         perDialTimeout: 5,
       },
-      create: installAgent,
-      update: installAgent,
+      create: installAgent(agentScript()),
+      update: installAgent(agentScript()),
       delete: removeAgent,
-      stdin: agentScript,
+      stdin: agentScript(),
       addPreviousOutputInEnv: false,
     });
   });
@@ -184,6 +187,22 @@ describe("one server and one client", () => {
     });
   });
 
+  test("what is written is confirmed with the same text, and nothing is left of that", async () => {
+    kalawAndPai();
+    for (const [name, role] of [
+      ["kalaw", "server"],
+      ["pai", "client"],
+    ]) {
+      const confirm = await inputs(`${name}-confirm`);
+      expect(confirm).toMatchObject({
+        create: `${agent} confirm ${role}`,
+        update: `${agent} confirm ${role}`,
+        stdin: (await inputs(`${name}-settings`))?.stdin,
+      });
+      expect(confirm).not.toHaveProperty("delete");
+    }
+  });
+
   test("the client's steps", async () => {
     const { kalaw, pai } = kalawAndPai();
     const publicKey = await value(pai.publicKey);
@@ -193,16 +212,14 @@ describe("one server and one client", () => {
     expect(authorization).toMatchObject({
       connection: { host: "192.0.2.1" },
       create: `${agent} authorize ${file}`,
-      delete: `${agent} unauthorize ${file}`,
+      delete: `${agent} revoke pai`,
       stdin: `${publicKey}\n`,
-      triggers: [file],
     });
     expect(await inputs("pai-access-kalaw")).toMatchObject({
       connection: { host: "192.0.2.1" },
       create: `${agent} in-use ${file}`,
-      delete: `${agent} revoke ${file}`,
+      delete: `${agent} revoke pai`,
       stdin: `${publicKey}\n`,
-      triggers: [file],
     });
     const identity = await inputs("pai-identity");
     expect(identity).toMatchObject({
@@ -228,19 +245,21 @@ describe("one server and one client", () => {
     });
   });
 
-  test("run in this order: the server serves, then the client has its key, then it is told to fetch, then its older keys go", async () => {
+  test("run in this order: the server serves and is known to, then the client has its key, then it is told to fetch, then its older keys go", async () => {
     kalawAndPai();
     await resources();
     expect(await dependencies("kalaw-signing")).toEqual(["kalaw-agent"]);
     expect(await dependencies("kalaw-settings")).toEqual(["kalaw-agent", "kalaw-signing"]);
+    expect(await dependencies("kalaw-confirm")).toEqual(["kalaw-agent", "kalaw-settings"]);
     expect(await dependencies("pai-authorization-kalaw")).toEqual(["kalaw-agent"]);
     expect(await dependencies("pai-identity")).toEqual([
       "pai-agent",
       "pai-authorization-kalaw",
-      "kalaw-settings",
+      "kalaw-confirm",
     ]);
     expect(await dependencies("pai-settings")).toEqual(["pai-agent", "pai-identity"]);
-    expect(await dependencies("pai-access-kalaw")).toEqual(["kalaw-agent", "pai-settings"]);
+    expect(await dependencies("pai-confirm")).toEqual(["pai-agent", "pai-settings"]);
+    expect(await dependencies("pai-access-kalaw")).toEqual(["kalaw-agent", "pai-confirm"]);
   });
 
   test("keep their keys until the rotation changes", async () => {
@@ -276,6 +295,7 @@ describe("one server and one client", () => {
       "kalaw-agent": ["connection"],
       "kalaw-signing": ["connection", "stdin"],
       "kalaw-settings": ["connection"],
+      "kalaw-confirm": ["connection"],
       pai: [],
       "pai-key": ["input"],
       "pai-access-kalaw": ["connection"],
@@ -283,6 +303,7 @@ describe("one server and one client", () => {
       "pai-authorization-kalaw": ["connection"],
       "pai-identity": ["connection", "stdin"],
       "pai-settings": ["connection"],
+      "pai-confirm": ["connection"],
     });
   });
 });
@@ -324,6 +345,109 @@ test("a client that is gone loses its access, and its machine is left alone", as
   for (const name of ["lost-agent", "lost-identity", "lost-settings"]) {
     expect(options.get(name)).toMatchObject({ retainOnDelete: true, ignoreChanges: ["*"] });
   }
+});
+
+describe("drift", () => {
+  const because = (words: string) => ` --because '${words} (2026-11-23T00:40:12Z)'`;
+  const drift = (...parts: [Part, string][]): Drift =>
+    new Map(parts.map(([part, words]) => [part, `${words} (2026-11-23T00:40:12Z)`]));
+
+  function home(ofKalaw: Drift, ofPai: Drift = new Map()) {
+    const connection = { host: "192.0.2.1", hostKey };
+    const kalaw = new CacheServer("kalaw", { connection, drift: ofKalaw }, record);
+    new CacheClient("pai", { connection, server: kalaw, drift: ofPai }, record);
+  }
+
+  /** The commands that are given a reason, with what stands after their `update`. */
+  async function reasons(): Promise<Record<string, string>> {
+    const commands = [...(await resources()).values()].filter(({ type }) =>
+      type.startsWith("command:"),
+    );
+    return Object.fromEntries(
+      commands.flatMap(({ name, inputs: { create, update } }) => {
+        const reason = String(create).slice(String(update).length);
+        expect(create).toBe(`${update}${reason}`);
+        // What has a reason shows it as a change; what has none shows no change, whatever it was before.
+        expect(options.get(name)?.ignoreChanges).toEqual(reason === "" ? ["create"] : undefined);
+        return reason === "" ? [] : [[name, reason]];
+      }),
+    );
+  }
+
+  test("where there is none, no command has a reason", async () => {
+    kalawAndPai();
+    expect(await reasons()).toEqual({});
+  });
+
+  test.each<[Part, string[]]>([
+    ["settings server", ["kalaw-confirm", "kalaw-settings"]],
+    ["signing", ["kalaw-signing"]],
+    ["agent", ["kalaw-agent"]],
+    ["authorization pai", ["pai-authorization-kalaw"]],
+    ["authorization desk", []],
+    ["settings client", []],
+    [
+      "everything",
+      [
+        "kalaw-agent",
+        "kalaw-confirm",
+        "kalaw-settings",
+        "kalaw-signing",
+        "pai-access-kalaw",
+        "pai-authorization-kalaw",
+      ],
+    ],
+  ])("of a server in %s: these steps are taken again, with the reason", async (part, names) => {
+    home(drift([part, "changed by hand"]));
+    expect(await reasons()).toEqual(
+      Object.fromEntries(names.map((name) => [name, because("changed by hand")])),
+    );
+  });
+
+  test("of a client, and of two parts", async () => {
+    home(new Map(), drift(["settings client", "a"], ["identity", "b"]));
+    expect(await reasons()).toEqual({
+      "pai-settings": because("a"),
+      "pai-confirm": because("a"),
+      "pai-identity": because("b"),
+    });
+  });
+
+  test("no reason gets out of its quotes", async () => {
+    home(new Map([["signing", "x'; touch /pwned; echo '$(id)`id`"]]));
+    expect(await reasons()).toEqual({
+      "kalaw-signing": " --because 'x touch /pwned echo (id)id'",
+    });
+  });
+});
+
+test("a user who is not root runs every command by sudo", async () => {
+  const connection = { host: "192.0.2.1", hostKey, user: "me" };
+  new CacheServer("kalaw", { connection, drift: new Map([["agent", "why"]]) }, record);
+  const all = await resources();
+  expect(all.get("kalaw-agent")?.inputs).toMatchObject({
+    create: `sudo -n ${installAgent(agentScript())} --because 'why'`,
+    update: `sudo -n ${installAgent(agentScript())}`,
+    delete: `sudo -n ${removeAgent}`,
+  });
+  for (const name of ["kalaw-signing", "kalaw-settings"]) {
+    for (const command of ["create", "update", "delete"]) {
+      expect(all.get(name)?.inputs[command]).toMatch(new RegExp(`^sudo -n ${agent} `));
+    }
+  }
+});
+
+test("a machine's options are in its helper", async () => {
+  const options = {
+    rebuild: { from: "flake", attribute: "kalaw-2" },
+    confirmWithin: 90,
+    onlyOurs: true,
+  } as const;
+  new CacheServer("kalaw", { connection: { host: "192.0.2.1", hostKey }, ...options }, record);
+  expect(await inputs("kalaw-agent")).toMatchObject({
+    create: installAgent(agentScript(options)),
+    stdin: agentScript(options),
+  });
 });
 
 test("a client without a server is refused at once", () => {

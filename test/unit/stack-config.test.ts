@@ -40,6 +40,8 @@ describe("settings that are right", () => {
   test("are taken as they are, with their defaults", () => {
     expect(parseStackConfig(settings())).toEqual({
       rotation: "1",
+      observe: true,
+      plan: false,
       servers: { kalaw },
       clients: { pai },
     });
@@ -52,6 +54,35 @@ describe("settings that are right", () => {
   test("a rotation that is a number", () => {
     const config = parseStackConfig(settings({ clients: { pai: { ...pai, rotation: 2 } } }));
     expect(config.clients.pai?.rotation).toBe("2");
+  });
+
+  test("true and false at the top, which Pulumi hands over as text", () => {
+    const config = parseStackConfig(settings({ observe: "false", plan: "true" }));
+    expect([config.observe, config.plan]).toEqual([false, true]);
+  });
+
+  test("how a machine is rebuilt, and by whom", () => {
+    const change = {
+      connection: { ...kalaw.connection, user: "me" },
+      rebuild: { from: "flake", attribute: "kalaw" },
+      confirmWithin: 10,
+      onlyOurs: true,
+    };
+    expect(parseStackConfig(settings(server(change))).servers.kalaw).toEqual({
+      ...kalaw,
+      ...change,
+    });
+  });
+
+  test("a machine in both roles, whose defaults are written out in one of them", () => {
+    const nas = { connection: { host: "nas.lan", hostKey } };
+    const both = {
+      connection: { ...nas.connection, user: "root" },
+      confirmWithin: 60,
+      onlyOurs: false,
+      servers: ["kalaw"],
+    };
+    parseStackConfig(settings({ servers: { kalaw, nas }, clients: { nas: both } }));
   });
 
   test("a server without clients", () => {
@@ -121,7 +152,7 @@ describe("every mistake is named, with what to write instead", () => {
     [
       "a typo in a client",
       client({ priorty: 1 }),
-      "nixos-cache:clients.pai.priorty is no setting: write one of connection, servers, priority, rotation, gone",
+      "nixos-cache:clients.pai.priorty is no setting: write one of connection, servers, priority, rotation, gone, rebuild, confirmWithin, onlyOurs",
     ],
     [
       "a typo in a connection",
@@ -131,7 +162,7 @@ describe("every mistake is named, with what to write instead", () => {
     [
       "a typo at the top",
       { rotations: "2" },
-      "nixos-cache:rotations is no setting: write one of rotation, rotateEvery, privateKey, privateKeyPassword, servers, clients",
+      "nixos-cache:rotations is no setting: write one of rotation, rotateEvery, observe, plan, privateKey, privateKeyPassword, servers, clients",
     ],
     [
       "a bad machine name",
@@ -159,9 +190,72 @@ describe("every mistake is named, with what to write instead", () => {
       "nixos-cache:servers.kalaw.port is no port: write a whole number from 1 to 65535, like 22",
     ],
     [
-      "another user than root",
-      login({ user: "me" }),
-      "nixos-cache:servers.kalaw.connection.user is not root: the machine is configured and rebuilt as root, write root",
+      "a user who can be none",
+      login({ user: "me; id" }),
+      "nixos-cache:servers.kalaw.connection.user is no user's name: write root, or a user who may use sudo without a password",
+    ],
+    [
+      "neither true nor false at the top",
+      { observe: "yes" },
+      "nixos-cache:observe is neither true nor false: write one of them",
+    ],
+    [
+      "a rebuild from elsewhere",
+      server({ rebuild: { from: "git" } }),
+      "nixos-cache:servers.kalaw.rebuild.from is neither flake nor channel: write what /etc/nixos is built from",
+    ],
+    [
+      "a rebuild in one word",
+      client({ rebuild: "flake" }),
+      "nixos-cache:clients.pai.rebuild is no group of settings: write { from: flake, attribute: … }",
+    ],
+    [
+      "a typo in a rebuild",
+      client({ rebuild: { atribute: "pai" } }),
+      "nixos-cache:clients.pai.rebuild.atribute is no setting: write one of from, attribute",
+    ],
+    [
+      "an attribute with its flake",
+      client({ rebuild: { attribute: ".#pai" } }),
+      "nixos-cache:clients.pai.rebuild.attribute is no attribute of a flake: write the name of a nixosConfigurations entry, like pai",
+    ],
+    [
+      "an attribute of a channel",
+      client({ rebuild: { from: "channel", attribute: "pai" } }),
+      "nixos-cache:clients.pai.rebuild.attribute is for a flake: take it out, or write from: flake",
+    ],
+    ...[9, 3601, 60.5, "60s"].map((value): [string, Record<string, unknown>, string] => [
+      `confirmWithin ${value}`,
+      client({ confirmWithin: value }),
+      "nixos-cache:clients.pai.confirmWithin is no number of seconds: write a whole number from 10 to 3600, like 60",
+    ]),
+    [
+      "onlyOurs in words",
+      server({ onlyOurs: "yes" }),
+      "nixos-cache:servers.kalaw.onlyOurs is neither true nor false: write true to refuse rebuilds that would change more than the cache",
+    ],
+    [
+      "two ways to rebuild one machine",
+      {
+        servers: {
+          kalaw,
+          nas: { connection: { host: "nas.lan", user: "me", hostKey }, confirmWithin: 90 },
+        },
+        clients: {
+          nas: {
+            connection: { host: "nas.lan", hostKey },
+            servers: ["kalaw"],
+            rebuild: { attribute: "nas" },
+            onlyOurs: true,
+          },
+        },
+      },
+      ["connection.user", "rebuild.attribute", "confirmWithin", "onlyOurs"]
+        .map(
+          (setting) =>
+            `nixos-cache:clients.nas.${setting} is another than that of the server nas: write the same in both places`,
+        )
+        .join("\n"),
     ],
     [
       "a client of itself",

@@ -132,7 +132,7 @@ let
       '';
     buildEnv = symlinkJoin;
 
-    bash = debian "bash" "5.2" "bash" [ "bash" "sh=/usr/bin/bash" ];
+    bash = debian "bash" "5.2" "bash" [ "bash" "sh=/usr/bin/bash" ] // { shellPath = "/bin/bash"; };
     bashInteractive = bash;
     coreutils = debian "coreutils" "9.7" "coreutils" (lib.splitString " " (
       "[ basename cat chgrp chmod chown cksum comm cp csplit cut date dd df dir dirname du echo env expand expr"
@@ -143,6 +143,7 @@ let
       + " who whoami yes"
     ));
     findutils = debian "findutils" "4.10.0" "find" [ "find" "xargs" ];
+    fish = debian "fish" "4.0.2" "fish" [ "fish" ] // { shellPath = "/bin/fish"; };
     git = debian "git" "2.47.3" "git" [ "git" ];
     gnugrep = debian "gnugrep" "3.11" "grep" [ "grep" "egrep" "fgrep" ];
     gnused = debian "gnused" "4.9" "sed" [ "sed" ];
@@ -158,6 +159,11 @@ let
       "sshd=/usr/sbin/sshd"
     ];
     procps = debian "procps" "4.0.4" "ps" [ "free" "pgrep" "pidof" "pkill" "ps" "sysctl=/usr/sbin/sysctl" "top" "uptime" "watch" ];
+    # As on NixOS, where nothing in the store is setuid: the sudo that works is /run/wrappers/bin/sudo.
+    sudo = writeShellScriptBin "sudo" ''
+      echo "sudo: $0 must be owned by uid 0 and have the setuid bit set" >&2
+      exit 1
+    '';
     systemd = debian "systemd" "257" "systemctl" [
       "journalctl" "loginctl" "systemctl" "systemd-analyze" "systemd-run" "systemd-tmpfiles"
     ];
@@ -165,6 +171,7 @@ let
       "flock" "findmnt" "logger" "lsblk" "mount" "mountpoint" "nsenter" "prlimit" "rev" "script" "setpriv" "setsid"
       "umount" "unshare" "whereis"
     ];
+    zsh = debian "zsh" "5.9" "zsh" [ "zsh" ] // { shellPath = "/bin/zsh"; };
   };
 in
 pkgs

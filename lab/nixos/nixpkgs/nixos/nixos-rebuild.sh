@@ -5,13 +5,14 @@ PATH=$PATH:/usr/sbin:/usr/bin
 profile=/nix/var/nix/profiles/system
 
 usage() {
-  echo "usage: nixos-rebuild {switch|boot|test|build|dry-build|dry-activate|list-generations} [--flake [PATH][#NAME]] [--rollback] [NIX-OPTION...]" >&2
+  echo "usage: nixos-rebuild {switch|boot|test|build|dry-build|dry-activate|list-generations} [--flake [PATH][#NAME] | --no-flake] [--rollback] [NIX-OPTION...]" >&2
   exit 1
 }
 
 [ $# -gt 0 ] || usage
 action=
 flake=
+no_flake=
 rollback=
 count=$#
 # Nix's own options move to the end of "$@", so that none is split.
@@ -37,6 +38,10 @@ while [ "$count" -gt 0 ]; do
         case $1 in -*) ;; *) flake=$1 && shift && count=$((count - 1)) ;; esac
       fi
       ;;
+    --no-flake)
+      no_flake=1
+      pass=
+      ;;
     --fast | --no-reexec | --install-bootloader | --use-remote-sudo | --sudo) pass= ;;
     --option | --override-input) values=2 ;;
     --max-jobs | -j | --cores | -I | --log-format | --builders) values=1 ;;
@@ -60,7 +65,11 @@ while [ "$count" -gt 0 ]; do
 done
 [ -n "$action" ] || usage
 
-if [ -z "$flake" ] && [ -e /etc/nixos/flake.nix ]; then flake=$(dirname "$(readlink -f /etc/nixos/flake.nix)"); fi
+if [ -n "$no_flake" ]; then
+  flake=
+elif [ -z "$flake" ] && [ -e /etc/nixos/flake.nix ]; then
+  flake=$(dirname "$(readlink -f /etc/nixos/flake.nix)")
+fi
 name=${flake#*#}
 if [ "$name" = "$flake" ] || [ -z "$name" ]; then name=$(cat /proc/sys/kernel/hostname); fi
 path=${flake%%#*}

@@ -102,6 +102,8 @@ echo "activating the configuration..." >&2
 tmpfiles=$(readlink -f /etc/tmpfiles.d/00-nixos.conf || :)
 "$system/activate" || status=2
 failed=$status
+# As NixOS does, so that only what this switch breaks counts as broken.
+systemctl reset-failed || :
 systemctl daemon-reload || status=4
 if [ "$tmpfiles" != "$(readlink -f /etc/tmpfiles.d/00-nixos.conf)" ]; then
   systemd-tmpfiles --create --remove /etc/tmpfiles.d/00-nixos.conf || status=4

@@ -3,6 +3,8 @@
   ./system.nix
   ./etc.nix
   ./users.nix
+  ./shells.nix
+  ./sudo.nix
   ./systemd.nix
   ./networking.nix
   ./nix.nix

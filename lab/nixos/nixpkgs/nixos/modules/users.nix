@@ -4,7 +4,9 @@ let
   inherit (lib) mkOption types;
   opt = type: default: mkOption { inherit type default; };
   users = lib.filterAttrs (name: _: name != "root") config.users.users;
-  withKeys = lib.filterAttrs (_: user: user.openssh.authorizedKeys.keys != [ ]) config.users.users;
+  keysOf =
+    user: with user.openssh.authorizedKeys; keys ++ map (file: lib.trim (lib.readFile file)) keyFiles;
+  withKeys = lib.filterAttrs (_: user: keysOf user != [ ]) config.users.users;
 in
 {
   options.users = {
@@ -27,6 +29,7 @@ in
               shell = opt (types.either types.package types.path) "/usr/sbin/nologin";
               useDefaultShell = opt types.bool false;
               openssh.authorizedKeys.keys = opt (types.listOf types.singleLineStr) [ ];
+              openssh.authorizedKeys.keyFiles = opt (types.listOf types.path) [ ];
             };
             config = lib.mkMerge [
               (lib.mkIf config.isNormalUser {
@@ -53,6 +56,7 @@ in
   };
 
   config = {
+    users.groups.wheel = { };
     users.users.root = {
       uid = 0;
       isSystemUser = true;
@@ -72,7 +76,7 @@ in
             (toString user.uid)
             user.group
             user.home
-            (if lib.isDerivation user.shell then lib.getExe user.shell else user.shell)
+            (if lib.isDerivation user.shell then "/run/current-system/sw${user.shell.shellPath}" else user.shell)
             (if user.isSystemUser then "system" else "normal")
             (if user.createHome then "home" else "")
             (lib.concatStringsSep "," user.extraGroups)
@@ -86,7 +90,7 @@ in
       name: user:
       lib.nameValuePair "ssh/authorized_keys.d/${name}" {
         mode = "0444";
-        text = lib.concatLines user.openssh.authorizedKeys.keys;
+        text = lib.concatLines (keysOf user);
       }
     ) withKeys;
 

@@ -1,0 +1,46 @@
+import * as pulumi from "@pulumi/pulumi";
+import { planFor } from "../machine/plan.ts";
+import { sshLogin } from "../machine/ssh-login.ts";
+import type { MachineArgs } from "./machine-args.ts";
+
+/**
+ * In a preview, shows on a component what a rebuild of its machine would change. A machine that cannot say so is
+ * a warning, never a failure.
+ * @param settings the text that would be written; while it is not known, the plan is of the files as they are
+ */
+export function showPlan(
+  { connection, rebuild, confirmWithin, onlyOurs }: MachineArgs,
+  role: "server" | "client",
+  settings: pulumi.Output<string>,
+  on: pulumi.Resource,
+): void {
+  if (!pulumi.runtime.isDryRun()) return;
+  // The engine would otherwise end the preview before the answer.
+  const done = pulumi.runtime.rpcKeepAlive();
+  const machine = pulumi.output({ connection, rebuild, confirmWithin, onlyOurs });
+  Promise.all([whenKnown(machine), whenKnown(settings)])
+    .then(async ([machine, settings]) => {
+      if (machine === undefined) return;
+      if (settings === undefined) {
+        await pulumi.log.info("plan: a key is still to be made, so its settings are left out", on);
+      }
+      const lines = await planFor(
+        { ...machine, role, settings: settings ?? "" },
+        sshLogin(machine.connection),
+      );
+      await pulumi.log.info(`plan:\n${lines.join("\n")}`, on);
+    })
+    .catch((error: Error) => pulumi.log.warn(`there is no plan: ${error.message}`, on))
+    .finally(done);
+}
+
+/** The value, or undefined while it is not known: in a preview, before what makes it has run. */
+async function whenKnown<T>(output: pulumi.Output<T>): Promise<pulumi.Unwrap<T> | undefined> {
+  // Public in Pulumi's code, and left out of its types.
+  const known: unknown = await Reflect.get(output, "isKnown");
+  return known === true
+    ? new Promise((resolve) => {
+        output.apply((value) => resolve(value as pulumi.Unwrap<T>));
+      })
+    : undefined;
+}

@@ -1,0 +1,202 @@
+# Is what is here what our steps last left? Says what is not, and changes nothing.
+#
+# Each step notes in /var/lib/nixos-cache/expected what it leaves: copies of the public files, hashes of secrets.
+# The answer, a line each, in fields separated by tabs: `new`; `helper HASH`; `drift STEP WORDS`; and at last `end`.
+
+observe() {
+  if [ ! -d "$private" ]; then
+    if has_files || [ "$(fingerprint_of_system /run/current-system)" != none ]; then
+      observe_loss
+    else
+      echo new
+    fi
+    echo end
+    return
+  fi
+  observe_helper
+  observe_changes_that_went_wrong
+  observe_files
+  observe_secrets
+  for role in server client; do
+    if [ -e "$private/expected/$role.json" ]; then observe_system; fi
+  done
+  if [ -e "$private/expected/server.json" ]; then observe_server; fi
+  echo end
+}
+
+# All that is not public is gone: whatever step there was has to be taken again.
+observe_loss() {
+  for step in agent signing identity 'settings server' 'settings client' $(names_authorized); do
+    found "$(echo "$step" | tr '=' ' ')" "$private is gone"
+  done
+}
+
+names_authorized() {
+  for file in "$public"/authorized/*.pub; do
+    name=$(basename "$file" .pub)
+    # The fingerprint has 43 characters.
+    if [ -e "$file" ]; then echo "authorization=${name%-???????????????????????????????????????????}"; fi
+  done
+}
+
+observe_helper() {
+  if [ ! -e "$private/agent" ]; then
+    found agent 'the helper is missing'
+    return
+  fi
+  helper=$(hash_of "$private/agent")
+  printf 'helper\t%s\n' "$helper"
+  if [ "$helper" != "$(cat "$private/agent.sha256" 2>"$work/none")" ]; then
+    found agent 'the helper was edited by hand'
+  fi
+}
+
+# found STEP WORDS: STEP is the one that repairs it.
+found() {
+  printf 'drift\t%s\t%s\n' "$1" "$2"
+}
+
+observe_changes_that_went_wrong() {
+  for role in server client; do
+    if [ -e "$private/reverted-$role" ]; then
+      found "settings $role" "went back to the system before: $(head -n 1 "$private/reverted-$role")"
+    fi
+  done
+  if a_change_waits && [ "$(systemctl show --property=ActiveState --value "$(cat "$pending/unit")")" = inactive ]; then
+    case $(cat "$pending/role") in
+      server | client) found "settings $(cat "$pending/role")" "restarted before the last change was confirmed" ;;
+    esac
+  fi
+}
+
+observe_files() {
+  if [ "$(stat -c '%a %u' "$private")" != '700 0' ]; then
+    found "settings $(a_role)" "$private was opened to others than root"
+  fi
+  for file in default.nix server.json client.json; do
+    case $file in
+      default.nix) step="settings $(a_role)" ;;
+      *) step="settings ${file%.json}" ;;
+    esac
+    observe_file "$step" "$file"
+  done
+  for file in "$private"/expected/authorized/*.pub; do
+    name=$(basename "$file" .pub)
+    # The fingerprint has 43 characters.
+    if [ -e "$file" ]; then
+      observe_file "authorization ${name%-???????????????????????????????????????????}" "authorized/$name.pub"
+    fi
+  done
+  for file in "$public"/authorized/*.pub; do
+    name=authorized/$(basename "$file")
+    if [ -e "$file" ] && [ ! -e "$private/expected/$name" ]; then found 'settings server' "$name was added by hand"; fi
+  done
+}
+
+# A machine may have both parts; what both could repair, one does.
+a_role() {
+  if [ -e "$private/expected/server.json" ]; then echo server; else echo client; fi
+}
+
+observe_file() {
+  if [ ! -e "$private/expected/$2" ]; then return; fi
+  if [ ! -e "$public/$2" ]; then
+    found "$1" "$2 is missing"
+  elif ! cmp -s "$private/expected/$2" "$public/$2"; then
+    found "$1" "$2 was edited by hand"
+  elif owner_git rev-parse --git-dir >"$work/none" 2>&1 &&
+    ! owner_git ls-files --error-unmatch "nixos-cache/$2" >"$work/none" 2>&1; then
+    found "$1" "$2 is hidden from Nix: git does not know it any more"
+  fi
+}
+
+observe_secrets() {
+  for place in 0 1 2 3; do
+    if [ -n "$(strange_secret "signing/$place")" ]; then
+      found signing "the signing key in place $place $(strange_secret "signing/$place")"
+    fi
+  done
+  if [ -n "$(strange_secret ssh/identity)" ]; then found identity "the identity file $(strange_secret ssh/identity)"; fi
+}
+
+# strange_secret FILE: what has become of it, nothing if it is as a step left it.
+strange_secret() {
+  if [ ! -e "$private/expected/$1" ]; then return; fi
+  if [ ! -e "$private/$1" ]; then
+    echo "is missing"
+  elif [ "$(stat -c '%a %u' "$private/$1")" != '600 0' ]; then
+    echo "was opened to others than root"
+  elif [ "$(hash_of "$private/$1")" != "$(cat "$private/expected/$1")" ]; then
+    echo "was changed by hand"
+  fi
+}
+
+expect_secret() {
+  if [ -e "$private/$1" ]; then
+    hash_of "$private/$1" | write 600 "$private/expected/$1"
+  else
+    rm -f "$private/expected/$1"
+  fi
+}
+
+hash_of() {
+  sha256sum <"$1" | cut -d' ' -f1
+}
+
+observe_system() {
+  # While a change waits, what runs is on trial.
+  if a_change_waits; then return; fi
+  wanted=$(sed -n '1s/.* //p' "$private/applied" 2>"$work/none" || :)
+  runs=$(fingerprint_of_system /run/current-system)
+  boots=$(fingerprint_of_system "$profile")
+  if [ "$runs" != "$wanted" ]; then
+    found "settings $role" "runs $(name_of_system "$(readlink -f /run/current-system)" "$runs")"
+  elif [ "$boots" != "$wanted" ]; then
+    found "settings $role" "will boot $(name_of_system "$(readlink -f "$profile")" "$boots")"
+  fi
+  replaced=$(replaced_in_etc)
+  if [ -n "$replaced" ]; then found "settings $role" "${replaced% } is not the file of the running system"; fi
+  if ! systemctl is-active --quiet nix-daemon.socket nix-daemon.service; then
+    found "settings $role" "the Nix daemon was stopped"
+  fi
+}
+
+# name_of_system PATH FINGERPRINT
+name_of_system() {
+  for link in "$profile"-*-link; do
+    if [ "$(readlink -f "$link")" = "$1" ]; then
+      number=${link#"$profile"-}
+      generation=${number%-link}
+    fi
+  done
+  if [ "$2" = none ]; then
+    echo "a configuration without nixos-cache${generation:+, generation $generation}"
+  elif [ -n "${generation:-}" ]; then
+    echo "another generation than the one last activated, $generation"
+  else
+    echo "another system than the one last activated"
+  fi
+}
+
+observe_server() {
+  if [ ! -e "$private/revoked_keys" ]; then
+    found 'settings server' 'the list of revoked keys is missing, so nobody can read'
+  elif [ -e "$private/expected/revoked_keys" ] &&
+    grep -qvxFf "$private/revoked_keys" "$private/expected/revoked_keys"; then
+    found 'settings server' 'a key was taken off the list of revoked keys'
+  fi
+  observe_sshd forcecommand '*/nix-store --serve'
+  observe_sshd revokedkeys "$private/revoked_keys"
+  observe_sshd disableforwarding yes
+  observe_sshd permittty no
+}
+
+# observe_sshd KEYWORD PATTERN
+observe_sshd() {
+  value=$(sshd_says "$1")
+  # shellcheck disable=SC2254 # a pattern
+  case $value in
+    $2) ;;
+    *) found 'settings server' "sshd has $1 ${value:-unset} for nix-ssh" ;;
+  esac
+}

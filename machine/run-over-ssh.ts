@@ -1,0 +1,122 @@
+import { connect } from "node:net";
+import ssh, { type AnyAuthMethod, Client, type ClientChannel } from "ssh2";
+import { sshErrorInWords } from "./ssh-error.ts";
+import type { SshLogin } from "./ssh-login.ts";
+
+/** A machine's sshd, and whom to be there. */
+export interface SshAddress {
+  /** Host name or address. */
+  host: string;
+  /** @default 22 */
+  port?: number | undefined;
+  /** @default "root" */
+  user?: string | undefined;
+  /** The only host key that it may have, `type base64`, ed25519 or ECDSA; a comment may follow. */
+  hostKey: string;
+}
+
+/** What a command has left. */
+export interface Ran {
+  /** Its exit status. */
+  status: number;
+  stdout: string;
+  stderr: string;
+}
+
+export interface RunOptions {
+  /** Text for the command. The only way for a secret. */
+  stdin?: string;
+  /** Seconds until the login is done. @default 5 */
+  dialSeconds?: number;
+  /** Seconds until all is done. @default 15 */
+  seconds?: number;
+}
+
+/** More than any answer needs, in characters; whatever prints without end is cut off. */
+const longestOutput = 1_000_000;
+
+/**
+ * Runs one shell command on a machine, over an SSH connection of its own that is closed afterwards.
+ * Which status it ends with is for the caller to judge.
+ * @throws Error in words for a person, with nothing secret in them: no connection, another host key, no login, no
+ *   answer in time, or a command that was cut off
+ */
+export async function runOverSsh(
+  address: SshAddress,
+  login: SshLogin,
+  command: string,
+  { stdin = "", dialSeconds = 5, seconds = 15 }: RunOptions = {},
+): Promise<Ran> {
+  const { host, port = 22, user = "root" } = address;
+  const hostKey = parsedHostKey(address.hostKey);
+  const target = { host, port, user, hostKeyType: hostKey.type };
+  const client = new Client();
+  const socket = connect({ host, port, noDelay: true });
+  let limit: NodeJS.Timeout | undefined;
+  try {
+    return await new Promise((resolve, reject) => {
+      const fail = (words: string) => reject(new Error(words));
+      limit = setTimeout(
+        () => fail(`${host} port ${port} took more than ${seconds} seconds`),
+        seconds * 1000,
+      );
+      client.on("error", (error) => fail(sshErrorInWords(error, target)));
+      client.on("close", () => fail(`${host} port ${port} broke the connection off`));
+      client.on("ready", () => {
+        client.exec(command, (error, channel) => {
+          if (error) fail(sshErrorInWords(error, target));
+          else collect(channel, stdin).then(resolve, reject);
+        });
+      });
+      client.connect({
+        sock: socket,
+        username: user,
+        readyTimeout: dialSeconds * 1000,
+        // Of its host keys sshd shows the one of this type, so it is this key or none.
+        algorithms: { serverHostKey: [hostKey.type] },
+        hostVerifier: (shown: Buffer) => shown.equals(hostKey.blob),
+        authHandler: [method(login, user)],
+      });
+    });
+  } finally {
+    clearTimeout(limit);
+    client.end();
+    // Not left to the other side, which may never close.
+    socket.destroySoon();
+  }
+}
+
+async function collect(channel: ClientChannel, stdin: string): Promise<Ran> {
+  const output = { stdout: "", stderr: "" };
+  return new Promise((resolve, reject) => {
+    const read = (name: keyof typeof output) => (text: string) => {
+      output[name] += text;
+      if (output[name].length > longestOutput) reject(new Error("the command printed too much"));
+    };
+    channel.setEncoding("utf8").on("data", read("stdout"));
+    channel.stderr.setEncoding("utf8").on("data", read("stderr"));
+    channel.on("error", () => reject(new Error("the command was cut off")));
+    channel.on("close", (status?: number | null, signal?: string) => {
+      if (typeof status === "number") resolve({ status, ...output });
+      else
+        reject(
+          new Error(signal ? `the command was ended by ${signal}` : "the command was cut off"),
+        );
+    });
+    channel.end(stdin);
+  });
+}
+
+function parsedHostKey(line: string) {
+  const key = ssh.utils.parseKey(line.trim().split(/\s+/).slice(0, 2).join(" "));
+  if (key instanceof Error || Array.isArray(key)) {
+    throw new Error("the host key in the settings cannot be read");
+  }
+  return { type: key.type as "ssh-ed25519", blob: key.getPublicSSH() };
+}
+
+function method(login: SshLogin, username: string): AnyAuthMethod {
+  return "key" in login
+    ? { type: "publickey", username, key: login.key }
+    : { type: "agent", username, agent: login.agent };
+}
