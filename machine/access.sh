@@ -12,7 +12,7 @@ authorize() {
   lock_files
   keep "authorized/$1.pub"
   if [ ! -e "$public/default.nix" ]; then print_module | place default.nix; fi
-  if [ ! -e "$public/authorized/$1.pub" ]; then record "authorized $1"; fi
+  if [ ! -e "$public/authorized/$1.pub" ]; then record "authorized $(ssh-keygen -l -f "$work/key.pub")"; fi
   printf '%s\n' "$public_key" | place "authorized/$1.pub"
   sync_index
   unlock_files

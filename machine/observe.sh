@@ -146,13 +146,11 @@ hash_of() {
 observe_system() {
   # While a change waits, what runs is on trial.
   if a_change_waits; then return; fi
-  wanted=$(sed -n '1s/.* //p' "$private/applied" 2>"$work/none" || :)
-  runs=$(fingerprint_of_system /run/current-system)
-  boots=$(fingerprint_of_system "$profile")
-  if [ "$runs" != "$wanted" ]; then
-    found "settings $role" "runs $(name_of_system "$(readlink -f /run/current-system)" "$runs")"
-  elif [ "$boots" != "$wanted" ]; then
-    found "settings $role" "will boot $(name_of_system "$(readlink -f "$profile")" "$boots")"
+  wanted=$(fingerprint_of_files "$private/expected")
+  if ! follows "$wanted" /run/current-system; then
+    found "settings $role" "runs $(name_of_system /run/current-system)"
+  elif ! follows "$wanted" "$profile"; then
+    found "settings $role" "will boot $(name_of_system "$profile")"
   fi
   replaced=$(replaced_in_etc)
   if [ -n "$replaced" ]; then found "settings $role" "${replaced% } is not the file of the running system"; fi
@@ -161,20 +159,22 @@ observe_system() {
   fi
 }
 
-# name_of_system PATH FINGERPRINT
+# name_of_system SYSTEM: for a person.
 name_of_system() {
+  generation=
+  path=$(readlink -f "$1")
   for link in "$profile"-*-link; do
-    if [ "$(readlink -f "$link")" = "$1" ]; then
+    if [ "$(readlink -f "$link")" = "$path" ]; then
       number=${link#"$profile"-}
-      generation=${number%-link}
+      generation=", generation ${number%-link}"
     fi
   done
-  if [ "$2" = none ]; then
-    echo "a configuration without nixos-cache${generation:+, generation $generation}"
-  elif [ -n "${generation:-}" ]; then
-    echo "another generation than the one last activated, $generation"
+  if [ "$(fingerprint_of_system "$1")" = none ]; then
+    echo "a configuration without nixos-cache$generation"
+  elif [ "$path" = "$(sed -n 2p "$private/applied" 2>"$work/none")" ]; then
+    echo "what was last activated, and the files have gone on since"
   else
-    echo "another system than the one last activated"
+    echo "another system than the one last activated$generation"
   fi
 }
 

@@ -19,13 +19,16 @@ fingerprint_of_system() {
   cat "$1/etc/nixos-cache/fingerprint" 2>"$work/none" || echo none
 }
 
-# `applied` names the files last activated and what the system says of them. The two differ after a
-# revocation, which changes the files but waits for the next rebuild.
+# follows FILES SYSTEM: whether that system was built with these files. `applied` names the files last activated and
+# what the system says of them: the two differ after a revocation, which changes the files but waits for the next
+# rebuild.
+follows() {
+  marker=$(fingerprint_of_system "$2")
+  [ "$marker" = "$1" ] || [ "$(sed -n 1p "$private/applied" 2>"$work/none")" = "$1 $marker" ]
+}
+
 is_applied() {
-  applied=$(sed -n 1p "$private/applied" 2>"$work/none" || :)
-  applied=${applied:-none none}
-  [ "$applied" = "$1 $(fingerprint_of_system /run/current-system)" ] &&
-    [ "$applied" = "$1 $(fingerprint_of_system "$profile")" ] && [ -z "$(replaced_in_etc)" ]
+  follows "$1" /run/current-system && follows "$1" "$profile" && [ -z "$(replaced_in_etc)" ]
 }
 
 note_applied() {

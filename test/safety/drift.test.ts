@@ -37,7 +37,7 @@ const tampering: { name: string; host: string; script: string; says: RegExp }[] 
     name: "the module edited and switched to",
     host: "pai",
     script: `sed -i 's/lib.mkDefault true/lib.mkDefault false/' ${ours}/default.nix && nixos-rebuild switch`,
-    says: /default.nix was edited by hand.*runs another generation/s,
+    says: /default.nix was edited by hand.*runs another system/s,
   },
   {
     name: "our files taken out of git",
@@ -79,7 +79,7 @@ const tampering: { name: string; host: string; script: string; says: RegExp }[] 
     name: "an older generation",
     host: "pai",
     script: "nixos-rebuild switch --rollback",
-    says: /runs (a configuration without nixos-cache|another generation than the one last activated), (generation )?\d+/,
+    says: /runs (a configuration without nixos-cache|another system than the one last activated), generation \d+/,
   },
   {
     name: "a configuration without the module",
@@ -178,7 +178,9 @@ test("an older generation that is booted by hand lets no revoked key in, and `up
   );
   expect(stderr).toContain("Permission denied (publickey");
   const { stdout } = await home().stack.run(["preview"]);
-  expect(stdout).toMatch(/kalaw has drifted: runs another generation than the one last activated/);
+  expect(stdout).toMatch(
+    /kalaw has drifted: runs another system than the one last activated, generation \d+/,
+  );
   await home().up();
   await home().stack.run(["preview", "--expect-no-changes"]);
   await fetchPath(home().lab, "pai", await buildNewPath(home().lab, "kalaw"));
