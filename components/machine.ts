@@ -95,7 +95,8 @@ export class Machine {
     });
     // Nothing is there to confirm, and without a `delete` the step leaves the state on its own.
     if (this.#abandoned) return written;
-    if (this.#args.plan) showPlan(this.#args, role, pulumi.output(settings), this.#parent);
+    if (this.#args.plan)
+      showPlan(this.#name, this.#args, role, pulumi.output(settings), this.#parent);
     return this.step(`${this.#name}-confirm`, {
       run: `confirm ${role}`,
       stdin: settings,

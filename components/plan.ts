@@ -6,9 +6,11 @@ import type { MachineArgs } from "./machine-args.ts";
 /**
  * In a preview, shows on a component what a rebuild of its machine would change. A machine that cannot say so is
  * a warning, never a failure.
+ * @param name the machine's, which `preview --diff` does not show beside the words
  * @param settings the text that would be written; while it is not known, the plan is of the files as they are
  */
 export function showPlan(
+  name: string,
   { connection, rebuild, confirmWithin, onlyOurs }: MachineArgs,
   role: "server" | "client",
   settings: pulumi.Output<string>,
@@ -17,20 +19,22 @@ export function showPlan(
   if (!pulumi.runtime.isDryRun()) return;
   // The engine would otherwise end the preview before the answer.
   const done = pulumi.runtime.rpcKeepAlive();
+  const title = `plan for ${name} (${role})`;
   const machine = pulumi.output({ connection, rebuild, confirmWithin, onlyOurs });
   Promise.all([whenKnown(machine), whenKnown(settings)])
     .then(async ([machine, settings]) => {
       if (machine === undefined) return;
-      if (settings === undefined) {
-        await pulumi.log.info("plan: a key is still to be made, so its settings are left out", on);
-      }
+      // It may take as long as a build.
+      await pulumi.log.info("asking for a plan", on, undefined, true);
       const lines = await planFor(
         { ...machine, role, settings: settings ?? "" },
         sshLogin(machine.connection),
       );
-      await pulumi.log.info(`plan:\n${lines.join("\n")}`, on);
+      const without =
+        settings === undefined ? ", without the settings, whose key is still to be made" : "";
+      await pulumi.log.info(`${title}${without}: ${lines.join("\n")}`, on);
     })
-    .catch((error: Error) => pulumi.log.warn(`there is no plan: ${error.message}`, on))
+    .catch((error: Error) => pulumi.log.warn(`no ${title}: ${error.message}`, on))
     .finally(done);
 }
 

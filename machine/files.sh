@@ -38,15 +38,16 @@ unlock_system() {
   system_locked=
 }
 
-# git in the repository of the configuration, as the user who owns it, so that nothing in it becomes root's.
+# git in the repository of the configuration, as the user who owns it, so that nothing in it becomes root's, or more
+# open than it is. It may be in a folder above, or elsewhere (gitrepository-layout(5)).
 owner_git() {
-  owner=$(stat -L -c %u "$nixos/.git" 2>"$work/none" || echo 0)
-  if [ "$owner" = 0 ]; then
-    git -C "$nixos" "$@"
-  else
-    setpriv --reuid "$owner" --regid "$(stat -L -c %g "$nixos/.git")" --clear-groups \
+  repository=$(git -c safe.directory='*' -C "$nixos" rev-parse --absolute-git-dir) || return
+  owner=$(stat -c %u "$repository")
+  (
+    umask "$(printf %o $((0777 & ~0$(stat -c %a "$repository"))))"
+    exec setpriv --reuid "$owner" --regid "$(stat -c %g "$repository")" --clear-groups \
       env HOME="$(getent passwd "$owner" | cut -d: -f6)" git -c safe.directory='*' -C "$nixos" "$@"
-  fi
+  )
 }
 
 # In a git repository Nix sees only files that the index names, so it follows what is on the disk

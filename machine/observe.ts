@@ -1,5 +1,5 @@
 import { agentScript, type MachineOptions, oneOff, sha256 } from "./agent.ts";
-import { asRoot } from "./as-root.ts";
+import { asRoot, sudoExplained } from "./as-root.ts";
 import { type Observation, parseObservation } from "./observation.ts";
 import { plainWords } from "./plain-words.ts";
 import { runOverSsh, type SshAddress } from "./run-over-ssh.ts";
@@ -50,8 +50,8 @@ export async function observe(
       stdin: script,
     });
     if (status === 0) return parseObservation(stdout, sha256(script));
-    const reason = `the question ended with exit status ${status}: ${plainWords(stderr)}`;
-    return { state: "unknown", reason };
+    const words = plainWords(sudoExplained(stderr, connection.user));
+    return { state: "unknown", reason: `the question ended with exit status ${status}: ${words}` };
   } catch (error) {
     return { state: "unknown", reason: (error as Error).message };
   }

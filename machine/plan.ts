@@ -1,5 +1,5 @@
 import { agentScript, type MachineOptions, oneOff } from "./agent.ts";
-import { asRoot } from "./as-root.ts";
+import { asRoot, sudoExplained } from "./as-root.ts";
 import { printable } from "./printable.ts";
 import { runOverSsh, type SshAddress } from "./run-over-ssh.ts";
 import type { SshLogin } from "./ssh-login.ts";
@@ -28,6 +28,9 @@ export async function planFor(
     // A build may have to download and compile.
     seconds: 30 * 60,
   });
-  if (status !== 0) throw new Error(printable(stderr).join("\n") || `exit status ${status}`);
+  if (status !== 0) {
+    const words = printable(sudoExplained(stderr, connection.user)).join("\n");
+    throw new Error(words || `exit status ${status}`);
+  }
   return printable(stdout);
 }

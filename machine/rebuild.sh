@@ -31,6 +31,14 @@ is_applied() {
   follows "$1" /run/current-system && follows "$1" "$profile" && [ -z "$(replaced_in_etc)" ]
 }
 
+applied_files() {
+  sed -n '1s/ .*//p' "$private/applied" 2>"$work/none" || echo none
+}
+
+applied_by_system() {
+  sed -n '1s/.* //p' "$private/applied" 2>"$work/none" || echo none
+}
+
 note_applied() {
   running=$(readlink -f /run/current-system)
   printf '%s %s\n%s\n' "$1" "$(fingerprint_of_system "$running")" "$running" | write 600 "$private/applied"
@@ -53,10 +61,14 @@ replaced_in_etc() {
   done
 }
 
-# nixos_rebuild ACTION FOLDER: as the owner would call it, on the configuration in that folder.
+# nixos_rebuild ACTION FOLDER: as the owner would call it, with sudo if they are not root: Nix and git refuse root a
+# repository of anybody but who called sudo. What Nix would write to it, a lock file, would be root's.
 nixos_rebuild() {
+  SUDO_UID=$(stat -L -c %u "$2")
+  export SUDO_UID
   if is_flake "$2"; then
-    nixos-rebuild "$1" --flake "$2${attribute:+#$attribute}"
+    # Nix takes no link for a flake.
+    nixos-rebuild "$1" --flake "$(readlink -f "$2")${attribute:+#$attribute}" --no-write-lock-file
   elif [ -e "$2/flake.nix" ]; then
     nixos-rebuild "$1" --no-flake -I "nixos-config=$2/configuration.nix"
   else
@@ -71,26 +83,31 @@ is_flake() {
 # build FOLDER: sets $system to what the configuration in that folder builds to.
 build() {
   rm -f "$work/result"
-  # No lock is handed on: whatever the build leaves running must not hold it.
-  (trap - PIPE && cd "$work" && nixos_rebuild build "$1") 2>&1 </dev/null 7>&- 8>&- 9>&- |
-    tee -p "$log" | say_progress
+  # To a file: the ssh that Nix fetches with makes a pipe on stderr non-blocking, and Nix's lines are lost when it is
+  # full. No lock is handed on: whatever the build leaves running must not hold it.
+  : >"$log"
+  (trap - PIPE && cd "$work" && nixos_rebuild build "$1") >"$log" 2>&1 </dev/null 7>&- 8>&- 9>&- &
+  tail --lines=+1 --follow --sleep-interval=0.2 --pid=$! "$log" | say_progress
   [ -e "$work/result" ] && system=$(readlink -f "$work/result")
 }
 
-# Nix's lines in short, at most one in a second.
+# Nix's lines in short: at most one in a second, and ever fewer, for all of them stand in the message of a failure.
 say_progress() {
   total='?'
   count=0
-  last=-1
+  next=0
+  begun=$(uptime_seconds)
   while IFS= read -r line; do
     case $line in
       'these '*' derivations will be built:')
         total=${line#these }
         total=${total%% *}
+        count=0
         continue
         ;;
       'this derivation will be built:')
         total=1
+        count=0
         continue
         ;;
       'these '*' paths will be fetched '* | 'this path will be fetched '*)
@@ -110,8 +127,9 @@ say_progress() {
     esac
     read -r now rest </proc/uptime
     now=${now%.*}
-    if [ "$now" != "$last" ]; then say "$words"; fi
-    last=$now
+    if [ "$now" -lt "$next" ]; then continue; fi
+    say "$words"
+    next=$((now + 1 + (now - begun) / 10))
   done
 }
 
@@ -166,40 +184,49 @@ Add this line to $nixos/configuration.nix, or to this machine's module in your f
 
 # A rebuild activates all that is in the configuration, also what its owner has edited and not yet switched to.
 check_unswitched() {
-  case $(unswitched_edits) in
-    no) return 0 ;;
-    yes) words="edits of this machine's configuration that were not switched to yet" ;;
-    *) words="perhaps also edits that were not switched to yet: without our change it does not evaluate" ;;
-  esac
+  edits=$(unswitched_edits)
+  if [ -z "$edits" ]; then return; fi
   if [ "$only_ours" = yes ]; then
-    reason="the rebuild would also activate $words; nothing was switched
+    reason="$edits; nothing was switched
 Switch to them first (\`nixos-rebuild switch\`), or set onlyOurs to false."
     return 1
   fi
-  say "this also activates $words"
+  say "$edits"
 }
 
-# What the configuration with the files as last activated comes to, is that what runs?
+# What the configuration with the files as last activated comes to, is that what runs? If not, says so.
 unswitched_edits() {
   copy_configuration
   if [ -d "$private/activated" ]; then cp -R "$private/activated/." "$work/tree/nixos-cache"; fi
   if [ ! -e "$work/tree/nixos-cache/default.nix" ]; then print_module >"$work/tree/nixos-cache/default.nix"; fi
+  if [ "$(applied_files)" != "$(applied_by_system)" ] &&
+    [ "$(fingerprint_of_system /run/current-system)" = "$(applied_files)" ]; then
+    leave_out_revoked_keys
+  fi
   show_copy_to_git
   if ! without=$(evaluate "$work/tree" 2>"$work/evaluation"); then
-    echo unknown
-  elif [ "$without" = "$(readlink -f /run/current-system)" ] ||
-    [ "$without" = "$(sed -n 2p "$private/applied" 2>"$work/none")" ]; then
-    echo no
-  else
-    echo yes
+    echo "this change may also activate edits of this machine's configuration that were not switched to yet:" \
+      "without it the configuration does not evaluate"
+  elif [ "$without" != "$(readlink -f /run/current-system)" ] &&
+    [ "$without" != "$(sed -n 2p "$private/applied" 2>"$work/none")" ]; then
+    echo "this change also activates edits of this machine's configuration that were not switched to yet"
   fi
 }
 
-# A copy of the configuration, without our files: what is tried in it touches nothing.
+# The owner's own rebuild, after a revocation, has left them out too.
+leave_out_revoked_keys() {
+  for file in "$work/tree/nixos-cache"/authorized/*.pub; do
+    if [ ! -e "$private/expected/authorized/$(basename "$file")" ]; then rm -f "$file"; fi
+  done
+}
+
+# A copy of the configuration, without our files: what is tried in it touches nothing. A .git that only names a
+# repository elsewhere would let it touch that one; without it, Nix sees the copy as a plain folder.
 copy_configuration() {
   rm -rf "$work/tree"
   mkdir "$work/tree"
   cp -a "$nixos/." "$work/tree"
+  if [ -f "$work/tree/.git" ]; then rm "$work/tree/.git"; fi
   rm -rf "$work/tree/nixos-cache"
   mkdir "$work/tree/nixos-cache"
 }
@@ -222,8 +249,8 @@ evaluate() {
       nix --extra-experimental-features 'nix-command flakes' eval --raw \
         "$1#nixosConfigurations.\"${attribute:-$(cat /proc/sys/kernel/hostname)}\".config.system.build.toplevel.outPath"
     else
-      nix-instantiate --eval '<nixpkgs/nixos>' -A config.system.build.toplevel.outPath \
-        -I "nixos-config=$1/configuration.nix" | tr -d '"'
+      path=$(nix-instantiate --eval '<nixpkgs/nixos>' -A config.system.build.toplevel.outPath \
+        -I "nixos-config=$1/configuration.nix") && echo "$path" | tr -d '"'
     fi
   ) </dev/null 7>&- 8>&- 9>&-
 }

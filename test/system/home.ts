@@ -61,10 +61,9 @@ export class Home {
       `readlink -f /run/current-system /nix/var/nix/profiles/system
        cd /etc/nixos && find . -path ./.git -prune -o -printf '%M %u %p\\n' | sort
        find . -path ./.git -prune -o -type f -print | sort | xargs sha256sum
-       git status --porcelain --branch && git ls-files --stage
+       if [ -e .git ]; then git status --porcelain --branch; git ls-files --stage; stat -c '%a %U' .git/index; fi
        stat -c '%A %U %n' /var/lib/nixos-cache 2>&1
        ls -d /run/nixos-cache* 2>&1
-       stat -c '%a %U' .git/index
        getent passwd; getent group
        cat /etc/nix/nix.conf /etc/ssh/ssh_config /etc/ssh/ssh_known_hosts 2>&1
        sshd -T -C user=nix-ssh,host=x,addr=192.0.2.9

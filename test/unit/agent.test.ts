@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { expect, test } from "vitest";
 import { agentScript, oneOff } from "../../machine/agent.ts";
-import { asRoot } from "../../machine/as-root.ts";
+import { asRoot, sudoExplained } from "../../machine/as-root.ts";
 
 test("the helper begins with the machine's options", () => {
   const head = (script: string) => script.split("\n").slice(0, 5);
@@ -43,4 +43,17 @@ test("only who is not root needs sudo", () => {
   expect(asRoot("id")).toBe("id");
   expect(asRoot("id", "root")).toBe("id");
   expect(asRoot("id", "me")).toBe("sudo -n id");
+});
+
+test("where sudo fails, the words say what to do", () => {
+  const said = "sudo: a password is required\n";
+  expect(sudoExplained(said, "fay")).toBe(
+    "sudo: a password is required: let fay use sudo without a password (NixOS: security.sudo), or set connection.user to root",
+  );
+  expect(sudoExplained("sh: 1: sudo: not found\n", "fay")).toContain(
+    "sudo: not found: let fay use",
+  );
+  expect(sudoExplained(said)).toBe(said);
+  const nix = "error: the option `security.sudo.it' does not exist\n";
+  expect(sudoExplained(nix, "fay")).toBe(nix);
 });

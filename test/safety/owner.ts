@@ -1,0 +1,16 @@
+import type { Home } from "../system/home.ts";
+
+/**
+ * The owner of a host edits its configuration, and does not switch to it.
+ * @param module what comes to the configuration, in the place of the edit before; without it, nothing
+ */
+export function editBy(owner: Home, host: string, module = "{ }"): Promise<string> {
+  const file = `/etc/nixos/hosts/${host}.nix`;
+  const original = `/var/tmp/${host}.nix`;
+  return owner.on(
+    host,
+    `[ -e ${original} ] || cp ${file} ${original}
+     { echo '{ imports = [ (' && cat && echo ') ];' && sed 1d ${original}; } >${file}`,
+    module,
+  );
+}

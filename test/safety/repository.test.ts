@@ -1,0 +1,124 @@
+import { beforeAll, expect, test } from "vitest";
+import { buildNewPath, fetchPath } from "../../lab/demonstration.ts";
+import { useHome } from "../system/home.ts";
+
+// Where people have their repository: kalaw's is root's, in a folder of its own, with a detached head; pai's is fay's, in
+// their home, and open to nobody else; inle's configuration is a part of zoe's.
+const home = useHome(["kalaw", "pai", "inle"]);
+const owners = { kalaw: "root", pai: "fay", inle: "zoe" } as const;
+const hosts = ["kalaw", "pai", "inle"] as const;
+const before = new Map<string, string>();
+
+const moved = {
+  kalaw: "git init -q --separate-git-dir /srv/nixos.git /etc/nixos",
+  pai: "mv /etc/nixos /home/fay/ && ln -s /home/fay/nixos /etc/nixos",
+  inle: `mkdir /home/zoe/all && mv /etc/nixos /home/zoe/all/ && ln -s /home/zoe/all/nixos /etc/nixos &&
+    mv /etc/nixos/.git /home/zoe/all/`,
+};
+const committed = `cd /etc/nixos && cp hosts/$(hostname).nix hosts/desk.nix && git add :/ &&
+  git -c user.name=owner -c user.email=owner@lab commit -q -m "A desk"`;
+// Of every sort that git tells apart, and a lock file that Nix would write anew.
+const uncommitted = `
+  echo '# modified' >>base.nix
+  echo '# staged' >>network.nix && git add network.nix && echo '# and modified' >>network.nix
+  echo '{ }' >new.nix && git add new.nix
+  echo '{ }' >meant.nix && git add --intent-to-add meant.nix
+  echo '{ }' >untracked.nix
+  git mv hosts/desk.nix hosts/table.nix
+  rm flake.lock`;
+const owned = {
+  kalaw: "git checkout -q --detach",
+  pai: "chown -R fay: /home/fay/nixos && chmod -R go= /home/fay/nixos/.git",
+  inle: "chown -R zoe: /home/zoe/all",
+};
+
+/** What git says of everything that is not ours, and who may do what in the repository. */
+async function repository(host: (typeof hosts)[number]): Promise<string> {
+  const git = `runuser -u ${owners[host]} -- git --no-optional-locks -C /etc/nixos`;
+  return home().on(
+    host,
+    `${git} status --porcelain --branch --untracked-files=all | grep -v nixos-cache
+     ${git} ls-files --stage | grep -v nixos-cache
+     ${git} rev-parse HEAD && ${git} symbolic-ref HEAD
+     ${git} diff --cached | grep -v nixos-cache
+     ${git} stash list && ${git} reflog
+     find /etc/nixos/ $(${git} rev-parse --absolute-git-dir) -path '*/nixos-cache' -prune -o -printf '%M %u:%g %p\\n' | sort`,
+  );
+}
+
+const asBefore = async () => {
+  for (const host of hosts) expect(await repository(host)).toBe(before.get(host));
+};
+
+beforeAll(async () => {
+  for (const host of hosts) {
+    await home().on(host, [moved[host], committed, uncommitted, owned[host]].join("\n"));
+    before.set(host, await repository(host));
+  }
+});
+
+test("up", async () => {
+  await home().up();
+  await asBefore();
+  for (const host of hosts) {
+    expect(
+      await home().on(
+        host,
+        "git -c safe.directory='*' --no-optional-locks -C /etc/nixos status --porcelain -uall nixos-cache",
+      ),
+    ).toMatch(/^( A (nixos\/)?nixos-cache\/\S+\n?)+$/);
+    expect(await home().on(host, "stat -c %U /etc/nixos/nixos-cache/*.json")).toBe("root");
+  }
+  const path = await buildNewPath(home().lab, "kalaw");
+  for (const client of ["pai", "inle"]) await fetchPath(home().lab, client, path);
+});
+
+test("new keys", async () => {
+  await home().stack.run(["config", "set", "nixos-cache:rotation", "2"]);
+  await home().up();
+  await asBefore();
+  await home().stack.run(["preview", "--expect-no-changes"]);
+});
+
+test("a rebuild that fails", async () => {
+  for (const host of hosts)
+    await home().on(
+      host,
+      "cp -p /etc/nixos/hosts/$(hostname).nix /run/ && echo '{' >>/etc/nixos/hosts/$(hostname).nix",
+    );
+  await home().set("clients.pai.rotation", "3");
+  for (const client of ["pai", "inle"]) await home().set(`clients.${client}.priority`, "3");
+  expect(await home().failingUp()).toContain("does not build, nothing was switched");
+  for (const host of hosts)
+    await home().on(host, "cat /run/$(hostname).nix >/etc/nixos/hosts/$(hostname).nix");
+  await asBefore();
+  await home().up();
+  await asBefore();
+});
+
+test("files that git lost are shown to it again, and it alone", async () => {
+  for (const host of hosts)
+    await home().on(
+      host,
+      `runuser -u ${owners[host]} -- git -C /etc/nixos reset -q -- nixos-cache`,
+    );
+  const { stdout } = await home().stack.run(["preview"]);
+  for (const host of hosts)
+    expect(stdout).toContain(`${host} has drifted: default.nix is hidden from Nix`);
+  await home().up();
+  await asBefore();
+  await home().stack.run(["preview", "--expect-no-changes"]);
+});
+
+test("the owner as the operator", async () => {
+  await home().set("clients.pai.connection.user", "fay");
+  await home().set("clients.pai.priority", "4");
+  await home().up();
+  await asBefore();
+});
+
+test("destroy", async () => {
+  await home().stack.run(["destroy", "--yes", "--skip-preview"]);
+  await asBefore();
+  for (const host of hosts) await home().on(host, "test ! -e /etc/nixos/nixos-cache");
+});
