@@ -38,21 +38,22 @@ let
   private = "/var/lib/nixos-cache";
 
   # Runs in the place of ssh's own connect (ssh_config(5), ProxyCommand with ProxyUseFdpass). Nix dials once
-  # for every store path, so an unreachable cache is remembered for half a minute instead of tried each time.
+  # for every store path, so an unreachable cache is remembered for half a minute instead of tried each time; that
+  # way takes the shell's own means only, for it is gone hundreds of times.
   guard = pkgs.writeShellScript "nixos-cache-guard" ''
     stamp="/run/nixos-cache/$1-$2.unreachable"
-    if [ -e "$stamp" ]; then
-      age=$(( $(${pkgs.coreutils}/bin/date +%s) - $(${pkgs.coreutils}/bin/stat -c %Y "$stamp") ))
-      if [ "$age" -ge 0 ] && [ "$age" -lt 30 ]; then
-        echo "nixos-cache: $1 was unreachable $age s ago, not trying again yet" >&2
-        exit 1
-      fi
+    printf -v now '%(%s)T' -1
+    since=
+    if [ -e "$stamp" ]; then read -r since <"$stamp"; fi
+    if [[ $since =~ ^[0-9]+$ ]] && (( now >= since && now - since < 30 )); then
+      echo "nixos-cache: $1 was unreachable $((now - since)) s ago, not trying again yet" >&2
+      exit 1
     fi
     if ${pkgs.netcat-openbsd}/bin/nc -F -w 2 "$1" "$2"; then
       ${pkgs.coreutils}/bin/rm -f "$stamp"
     else
       ${pkgs.coreutils}/bin/mkdir -p /run/nixos-cache
-      ${pkgs.coreutils}/bin/touch "$stamp"
+      printf '%(%s)T\n' -1 >"$stamp"
       echo "nixos-cache: $1 port $2 is unreachable" >&2
       exit 1
     fi
