@@ -99,7 +99,8 @@ keep() {
   fi
   hold "$public/$1" "$kept/public/$1"
   hold "$private/expected/$1" "$kept/expected/$1"
-  printf '%s\n' "$1" >>"$kept/names"
+  # Not by the shell itself, whose words for a full disk are "I/O error".
+  printf '%s\n' "$1" | tee -a "$kept/names" >"$work/none"
 }
 
 hold() {
