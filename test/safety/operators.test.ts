@@ -27,8 +27,8 @@ describe("an operator who is not root", () => {
     await home().stack.run(["config", "set", "nixos-cache:plan", "true"]);
     const { stdout, stderr } = await home().stack.run(["preview"]);
     await home().stack.run(["config", "rm", "nixos-cache:plan"]);
-    expect(stdout + stderr).toMatch(/plan:\s+new system: \/nix\/store\/\S+/);
-    expect(stdout + stderr).not.toMatch(/is unknown|there is no plan/);
+    expect(stdout + stderr).toMatch(/plan for kalaw \(server\): new system \/nix\/store\/\S+/);
+    expect(stdout + stderr).not.toMatch(/is unknown|no plan for/);
     for (const host of hosts) expect(await home().snapshot(host)).toBe(before.get(host));
     await home().up();
     await unchanged();
@@ -139,7 +139,7 @@ test("without sudo, the operator reads what to do", async () => {
     /warning: pai: could not be observed, so whether it has drifted is unknown/,
   );
   expect(stdout.split("unknown: ")[1]).toContain(advice);
-  expect(stdout.split("there is no plan: ")[1]).toContain(advice);
+  expect(stdout.split("no plan for pai (client): ")[1]).toContain(advice);
 
   const said = await home().failingUp();
   expect(said).toContain(advice);
