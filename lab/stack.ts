@@ -37,8 +37,6 @@ export class LabStack {
       PULUMI_STACK: stackName,
       // One machine that fails must not hold up the others.
       PULUMI_CONTINUE_ON_ERROR: "true",
-      // Steps of many clients come to a server at once, and share its rebuild; by default only a few per core do.
-      PULUMI_PARALLEL: "32",
       // A third of what a run of the program costs is to compile the SDK.
       NODE_COMPILE_CACHE: join(cacheFolder(), "node-compile"),
     };
