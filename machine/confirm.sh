@@ -34,7 +34,7 @@ service_works() {
 # The store as nix-ssh reads it: by the command that sshd forces on it, up to the greeting of the protocol
 # (Nix, serve-protocol.hh: SERVE_MAGIC_1 answered by SERVE_MAGIC_2).
 serves() {
-  forced=$(forced_command)
+  forced=$(sshd_says forcecommand)
   case $forced in
     *'/nix-store --serve') ;;
     *)
@@ -49,10 +49,6 @@ serves() {
     reason=$(echo "nix-ssh cannot read the store of this machine" && last_lines)
     return 1
   fi
-}
-
-forced_command() {
-  sshd_says forcecommand
 }
 
 # sshd_says KEYWORD: what holds for a login of nix-ssh (sshd(8), -T and -C). NixOS has no sshd on the PATH.

@@ -3,6 +3,7 @@ import { buildNewPath, fetchPath } from "../../lab/demonstration.ts";
 import { outcome } from "../../lab/outcome.ts";
 import { type Home, useHome } from "../system/home.ts";
 import { type Fault, faults } from "./faults.ts";
+import { editBy } from "./owner.ts";
 
 /** A change of a machine, and how it is confirmed. */
 interface Change {
@@ -95,7 +96,7 @@ async function suffer({ host, home: its, make }: Change, fault: Fault): Promise<
     if (!undone) await fault.after?.(home, host);
     undone = true;
   };
-  if (fault.edit !== undefined) await edit(home, host, fault.edit);
+  if (fault.edit !== undefined) await editBy(home, host, fault.edit);
   let words: string;
   try {
     await fault.before?.(home, host);
@@ -111,7 +112,7 @@ async function suffer({ host, home: its, make }: Change, fault: Fault): Promise<
     words = (await stateOf(home, host)) === before ? "as before" : await asAWhole(home, host, said);
   } finally {
     await undo();
-    if (fault.edit !== undefined) await edit(home, host, undefined);
+    if (fault.edit !== undefined) await editBy(home, host);
   }
   await home.up();
   await home.stack.run(["preview", "--expect-no-changes"]);
@@ -127,22 +128,6 @@ function tells(host: string, why: RegExp, said: string): void {
     new RegExp(`command:remote:Command \\((${host}-|\\S+-${host}\\))`),
   );
   expect(diagnostics.split("\nOutputs:")[0]?.split("\n").length, said).toBeLessThan(50);
-}
-
-/** The owner's own edit of the configuration, in a file of its own that git knows. */
-async function edit(home: Home, host: string, module: string | undefined): Promise<void> {
-  const git = "git -C /etc/nixos";
-  await (module === undefined
-    ? home.on(
-        host,
-        `${git} checkout -q hosts/${host}.nix && ${git} reset -q fault.nix && rm /etc/nixos/fault.nix`,
-      )
-    : home.on(
-        host,
-        `cat >/etc/nixos/fault.nix && ${git} add -N fault.nix &&
-         sed -i '1s/{/{ imports = [ ..\\/fault.nix ];/' /etc/nixos/hosts/${host}.nix`,
-        module,
-      ));
 }
 
 /** What a change is about: what runs, what boots, our files, what git knows of them. */

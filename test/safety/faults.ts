@@ -30,6 +30,9 @@ const unit = (start: string, stop: string) => `{
   };
 }`;
 
+/** As a firewall would: what comes in is heard, and no answer goes out. */
+export const shutOut = unit("ip route add 192.0.2.1 via 192.0.2.254", "ip route del 192.0.2.1");
+
 const sshdOff = "{ lib, ... }: { services.openssh.enable = lib.mkForce false; }";
 const wentBack = /went back to the system before|The machine is back on the system before/;
 const pending = "/var/lib/nixos-cache/pending";
@@ -81,7 +84,7 @@ export const faults: Fault[] = [
   { name: "sshd off", edit: sshdOff, says: wentBack },
   {
     name: "firewall shuts everybody out",
-    edit: unit("ip route add 192.0.2.1 via 192.0.2.254", "ip route del 192.0.2.1"),
+    edit: shutOut,
     says: wentBack,
   },
   {

@@ -2,6 +2,8 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { buildNewPath, fetchPath } from "../../lab/demonstration.ts";
 import { keysOf } from "../rotation/keys.ts";
 import { useHome } from "../system/home.ts";
+import { shutOut } from "./faults.ts";
+import { editBy } from "./owner.ts";
 
 const home = useHome();
 const hosts = ["kalaw", "pai"] as const;
@@ -38,29 +40,13 @@ describe("an operator who is not root", () => {
   // That they cannot be reached any more is seen on the machine itself, behind sudo.
   test("gets a machine back that has shut them out, and renews the keys after that", async () => {
     const old = await keysOf(home(), "pai");
-    await home().on(
-      "kalaw",
-      `cd /etc/nixos && cat >fault.nix && git add -N fault.nix &&
-       sed -i '1s/{/{ imports = [ ..\\/fault.nix ];/' hosts/kalaw.nix`,
-      `{ systemd.services.fault = {
-           wantedBy = [ "multi-user.target" ];
-           serviceConfig = {
-             Type = "oneshot";
-             RemainAfterExit = true;
-             ExecStart = "/bin/sh -c 'ip route add 192.0.2.1 via 192.0.2.254'";
-             ExecStop = "/bin/sh -c 'ip route del 192.0.2.1'";
-           };
-         }; }`,
-    );
+    await editBy(home(), "kalaw", shutOut);
     await home().stack.run(["config", "set", "nixos-cache:rotation", "2"]);
     const said = await home().failingUp();
     expect(said).toMatch(
       /nothing reaches 192\.0\.2\.1 any more\s+The machine is back on the system before/,
     );
-    await home().on(
-      "kalaw",
-      "cd /etc/nixos && git checkout -q hosts/kalaw.nix && git reset -q fault.nix && rm fault.nix",
-    );
+    await editBy(home(), "kalaw");
     await home().up();
     expect(await keysOf(home(), "pai")).toHaveLength(1);
     expect(await keysOf(home(), "pai")).not.toEqual(old);
