@@ -5,6 +5,7 @@ import {
   agentScript,
   installAgent,
   machineDefaults,
+  packed,
   removeAgent,
 } from "../machine/agent.ts";
 import { asRoot } from "../machine/as-root.ts";
@@ -60,7 +61,12 @@ export class Machine {
     const script = pulumi.output({ rebuild, confirmWithin, onlyOurs }).apply(agentScript);
     this.agent = this.#command(
       `${name}-agent`,
-      { run: script.apply(installAgent), undo: removeAgent, stdin: script, part: "agent" },
+      {
+        run: script.apply(installAgent),
+        undo: removeAgent,
+        stdin: script.apply(packed),
+        part: "agent",
+      },
       { parent },
     );
   }

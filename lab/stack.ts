@@ -37,6 +37,8 @@ export class LabStack {
       PULUMI_STACK: stackName,
       // One machine that fails must not hold up the others.
       PULUMI_CONTINUE_ON_ERROR: "true",
+      // As many logins as sshd takes at once (sshd_config(5), MaxStartups); without it four for each processor.
+      PULUMI_PARALLEL: "10",
       // A third of what a run of the program costs is to compile the SDK.
       NODE_COMPILE_CACHE: join(cacheFolder(), "node-compile"),
     };

@@ -1,10 +1,11 @@
 # Which SSH keys may read from a server.
 
-# read_public_key: sets $public_key from stdin.
+# read_public_key: sets $public_key from stdin, and $key_in_words as `ssh-keygen -l` prints it.
 read_public_key() {
   cat >"$work/key.pub"
   ssh-keygen -l -f "$work/key.pub" >"$log" 2>&1 || fail "the public key did not arrive whole" "$(last_lines)"
-  public_key=$(cat "$work/key.pub")
+  public_key=$(first_line "$work/key.pub")
+  key_in_words=$(first_line "$log")
 }
 
 authorize() {
@@ -12,7 +13,7 @@ authorize() {
   lock_files
   keep "authorized/$1.pub"
   if [ ! -e "$public/default.nix" ]; then print_module | place default.nix; fi
-  if [ ! -e "$public/authorized/$1.pub" ]; then record "authorized $(ssh-keygen -l -f "$work/key.pub")"; fi
+  if [ ! -e "$public/authorized/$1.pub" ]; then record "authorized $key_in_words"; fi
   printf '%s\n' "$public_key" | place "authorized/$1.pub"
   sync_index
   unlock_files
@@ -49,7 +50,7 @@ restore_revoked_keys() {
 # A key that none of our steps has authorized.
 remove_strange_keys() {
   for file in "$public"/authorized/*.pub; do
-    name=authorized/$(basename "$file")
+    name=authorized/${file##*/}
     if [ -e "$file" ] && [ ! -e "$private/expected/$name" ]; then
       keep "$name"
       rm -f "$file"
@@ -96,7 +97,8 @@ client_of() {
 # The names of a client's keys, also of one whose file somebody has removed.
 names_of() {
   for file in "$public/authorized/$1"-*.pub "$private/expected/authorized/$1"-*.pub; do
-    name=$(basename "$file" .pub)
+    name=${file##*/}
+    name=${name%.pub}
     # Another client's name may begin like this one's.
     if [ -e "$file" ] && [ "$(client_of "$name")" = "$1" ]; then echo "$name"; fi
   done | sort -u
@@ -110,11 +112,9 @@ revoke_keys() {
       if [ -e "$file" ]; then cat "$file" >>"$work/keys"; fi
     done
   done <"$work/names"
-  if [ -s "$work/keys" ]; then
-    add_to_revoked_keys
-    end_sessions
-  fi
+  if [ -s "$work/keys" ]; then add_to_revoked_keys; fi
   unlock_files
+  if [ -s "$work/keys" ]; then end_sessions; fi
   if [ ! -s "$work/names" ]; then return; fi
   # From here on it is only tidying: the keys are dropped from the files, and from the next system with them.
   lock_system
@@ -143,20 +143,41 @@ add_to_revoked_keys() {
   done
 }
 
-# Ends every connection of nix-ssh that is not known to have come by a key that is still good. sshd names the
-# key to the processes of a session (sshd_config(5), ExposeAuthInfo), and a connection without a session, which
-# could open one later, has none. A client that is cut off by this dials again.
+# Ends every connection of nix-ssh that has not come by a key that is still good. One that is only being made may have
+# been let in before the key was revoked: it has a moment to show its key.
 end_sessions() {
-  for connection in $(pgrep -u nix-ssh sshd 2>"$work/none" || :); do
-    if ! came_by_good_key "$connection"; then kill "$connection" 2>"$work/none" || :; fi
+  deadline=$(($(uptime_seconds) + 5))
+  connections=$(pgrep -f '^sshd(-session)?: nix-ssh \[priv\]' || :)
+  while [ -n "$connections" ]; do
+    undecided=
+    for connection in $connections; do
+      used=$(key_of "$connection")
+      if [ -n "$used" ] && ! grep -qF -- "$used" "$private/revoked_keys"; then continue; fi
+      if [ -z "$used" ] && [ "$(uptime_seconds)" -lt "$deadline" ]; then
+        if [ -d "/proc/$connection" ]; then undecided="$undecided $connection"; fi
+      else
+        end_connection "$connection"
+      fi
+    done
+    connections=$undecided
+    if [ -n "$connections" ]; then sleep 0.1; fi
   done
 }
 
-came_by_good_key() {
-  for process in $(pgrep -P "$1" || :); do
-    auth=$(tr '\0' '\n' <"/proc/$process/environ" 2>"$work/none" | sed -n 's/^SSH_USER_AUTH=//p')
-    used=$(sed -n 's/^publickey //p' "${auth:-/dev/null}" 2>"$work/none" | cut -d' ' -f1,2)
-    if [ -n "$used" ] && ! grep -qF -- "$used" "$private/revoked_keys"; then return 0; fi
+# key_of CONNECTION: `type base64`. sshd names it to the processes of a session (sshd_config(5), ExposeAuthInfo); a
+# connection without a session, which could open one at any time, has none.
+key_of() {
+  for user in $(pgrep -P "$1" || :); do
+    for process in $(pgrep -P "$user" || :); do
+      auth=$(tr '\0' '\n' <"/proc/$process/environ" 2>"$work/none" | sed -n 's/^SSH_USER_AUTH=//p')
+      sed -n 's/^publickey //p' "${auth:-/dev/null}" 2>"$work/none" | cut -d' ' -f1,2
+    done
+  done | head -n 1
+}
+
+# The part of sshd that runs as nix-ssh, and the one that watches it.
+end_connection() {
+  for process in $(pgrep -P "$1" || :) "$1"; do
+    kill "$process" 2>"$work/none" || :
   done
-  return 1
 }

@@ -40,6 +40,7 @@ profile=/nix/var/nix/profiles/system
 
 work=$(mktemp -d /run/nixos-cache.XXXXXX)
 kept=
+repository=
 system_locked=
 reason=
 trap finish EXIT
@@ -49,7 +50,7 @@ log=$work/log
 # --- Words to the person at `pulumi up`. Lines stay short: a very long one would hang the plugin. ---
 
 say() {
-  printf '%s\n' "$*" | cut -c1-400 || :
+  printf '%.400s\n' "$*" || :
 }
 
 fail() {
@@ -60,6 +61,13 @@ fail() {
 last_lines() {
   printf '%s\n' '--- last lines:'
   tail -n 15 "$log" | cut -c1-400
+}
+
+# first_line FILE: nothing where there is none.
+first_line() {
+  line=
+  { read -r line <"$1"; } 2>"$work/none" || :
+  printf '%s\n' "$line"
 }
 
 # record WORDS: a line in the log that a person may read, never with a secret.

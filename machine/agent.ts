@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { gzipSync, strToU8 } from "fflate";
 
 const ours = (path: string) => readFileSync(new URL(path, import.meta.url), "utf8");
 
@@ -69,12 +70,21 @@ const helper = [
 const folder = agentPath.slice(0, agentPath.lastIndexOf("/"));
 
 /**
- * The shell command that puts its stdin, the helper's text `script`, in place: whole, checked, by one rename.
- * Any login shell can run it, fish included: to that shell it is `sh`, `-c` and one quoted word.
+ * The helper's text as `installAgent` takes it: compressed, in base64, for the engine writes all of a stack's state
+ * at each operation, with this in it twice a machine. The same bytes on every computer and with every Node, unlike
+ * those of `node:zlib`, or another operator's `pulumi up` would find a change.
+ */
+export function packed(script: string): string {
+  return Buffer.from(gzipSync(strToU8(script), { level: 9, mtime: 0 })).toString("base64");
+}
+
+/**
+ * The shell command that puts its stdin, the helper's text `script` when `packed`, in place: whole, checked, by one
+ * rename. Any login shell can run it, fish included: to that shell it is `sh`, `-c` and one quoted word.
  */
 export function installAgent(script: string): string {
   return (
-    `sh -c 'umask 077 && mkdir -p ${folder} && chmod 700 ${folder} && cat >${agentPath}.$$ && ` +
+    `sh -c 'umask 077 && mkdir -p ${folder} && chmod 700 ${folder} && base64 -d | gzip -d >${agentPath}.$$ && ` +
     `echo "${sha256(script)}  ${agentPath}.$$" | sha256sum --check --status && ` +
     `chmod 700 ${agentPath}.$$ && mv -f ${agentPath}.$$ ${agentPath} && ` +
     `echo ${sha256(script)} >${agentPath}.sha256 || { rm -f ${agentPath}.$$; exit 1; }'`

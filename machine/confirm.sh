@@ -34,6 +34,7 @@ service_works() {
 # The store as nix-ssh reads it: by the command that sshd forces on it, up to the greeting of the protocol
 # (Nix, serve-protocol.hh: SERVE_MAGIC_1 answered by SERVE_MAGIC_2).
 serves() {
+  ask_sshd
   forced=$(sshd_says forcecommand)
   case $forced in
     *'/nix-store --serve') ;;
@@ -51,10 +52,15 @@ serves() {
   fi
 }
 
-# sshd_says KEYWORD: what holds for a login of nix-ssh (sshd(8), -T and -C). NixOS has no sshd on the PATH.
-sshd_says() {
+# What holds for a login of nix-ssh (sshd(8), -T and -C). NixOS has no sshd on the PATH.
+ask_sshd() {
   sshd=$(command -v sshd || systemctl show --property=ExecStart --value sshd | sed -n 's/.*path=\([^ ;]*\).*/\1/p')
-  "$sshd" -T -C user=nix-ssh,host=localhost,addr=127.0.0.1 2>"$work/sshd" | sed -n "s/^$1 //p"
+  "$sshd" -T -C user=nix-ssh,host=localhost,addr=127.0.0.1 >"$work/sshd" 2>"$log" || :
+}
+
+# sshd_says KEYWORD: of what it was asked last.
+sshd_says() {
+  sed -n "s/^$1 //p" "$work/sshd"
 }
 
 asks_the_daemon() {
@@ -100,6 +106,6 @@ within() {
   shift
   until "$@"; do
     if [ "$(uptime_seconds)" -ge "$deadline" ]; then return 1; fi
-    sleep 0.2
+    sleep 0.1
   done
 }

@@ -2,12 +2,12 @@
 
 # write MODE FILE: stdin becomes FILE, whole or not at all.
 write() {
+  into=${2%/*}
+  next=$into/.${2##*/}.new
   # What is for root alone stands in folders for root alone.
-  (case $2 in "$private"/*) umask 077 ;; esac; mkdir -p "$(dirname "$2")")
-  next=$(dirname "$2")/.$(basename "$2").new
+  if [ ! -d "$into" ]; then (case $2 in "$private"/*) umask 077 ;; esac; mkdir -p "$into"); fi
   # Joined, for `set -e` does not hold in a function that is called as a condition.
-  (umask 077 && cat >"$next") && chmod "$1" "$next" && sync "$next" && mv -f "$next" "$2" &&
-    sync "$(dirname "$2")"
+  (umask 077 && cat >"$next") && { [ "$1" = 600 ] || chmod "$1" "$next"; } && sync "$next" && mv -f "$next" "$2" && sync "$into"
 }
 
 private_folder() {
@@ -28,7 +28,7 @@ unlock_files() {
 # Held already, it stays so: to open the folder again would let go of it.
 lock_system() {
   if [ -n "$system_locked" ]; then return; fi
-  exec 9<"$(dirname "$profile")"
+  exec 9<"${profile%/*}"
   flock 9
   system_locked=yes
 }
@@ -38,26 +38,37 @@ unlock_system() {
   system_locked=
 }
 
+# Sets $repository, the git directory of the configuration, which may be in a folder above, or elsewhere
+# (gitrepository-layout(5)), and whose it is. Fails, with git's words in $log, where there is none.
+find_repository() {
+  if [ -n "$repository" ]; then return; fi
+  git -c safe.directory='*' -C "$nixos" rev-parse --absolute-git-dir >"$work/repository" 2>"$log" || return
+  repository=$(first_line "$work/repository")
+  stat -c '%u %g %a' "$repository" >"$work/owner"
+  read -r owner group mode <"$work/owner"
+  owners_umask=$(printf %o $((0777 & ~0$mode)))
+  owners_home=$(getent passwd "$owner" | cut -d: -f6)
+}
+
 # git in the repository of the configuration, as the user who owns it, so that nothing in it becomes root's, or more
-# open than it is. It may be in a folder above, or elsewhere (gitrepository-layout(5)).
+# open than it is.
 owner_git() {
-  repository=$(git -c safe.directory='*' -C "$nixos" rev-parse --absolute-git-dir) || return
-  owner=$(stat -c %u "$repository")
+  find_repository || return
   (
-    umask "$(printf %o $((0777 & ~0$(stat -c %a "$repository"))))"
-    exec setpriv --reuid "$owner" --regid "$(stat -c %g "$repository")" --clear-groups \
-      env HOME="$(getent passwd "$owner" | cut -d: -f6)" git -c safe.directory='*' -C "$nixos" "$@"
+    umask "$owners_umask"
+    export HOME="$owners_home"
+    exec setpriv --reuid "$owner" --regid "$group" --clear-groups git -c safe.directory='*' -C "$nixos" "$@"
   )
 }
 
 # In a git repository Nix sees only files that the index names, so it follows what is on the disk
 # (git-add(1), --intent-to-add).
 sync_index() {
-  if ! owner_git rev-parse --git-dir >"$log" 2>&1; then
+  rm -f "$public"/.*.new "$public"/authorized/.*.new
+  if ! find_repository; then
     if [ ! -e "$nixos/.git" ] || grep -q 'not a git repository' "$log"; then return; fi
     fail "git cannot read the repository in $nixos" "$(last_lines)"
   fi
-  rm -f "$public"/.*.new "$public"/authorized/.*.new
   if [ -d "$public" ]; then
     owner_git add --intent-to-add --ignore-removal --force -- nixos-cache
   fi
@@ -126,7 +137,7 @@ put_back() {
 
 hand_back() {
   if [ -e "$1" ]; then
-    mkdir -p "$(dirname "$2")"
+    mkdir -p "${2%/*}"
     mv -f "$1" "$2"
     sync "$2"
   else
@@ -147,8 +158,8 @@ take_back_what_was_cut_off() {
   for left in "$private"/kept.*; do
     if [ -d "$left" ] && flock --nonblock "$left" true; then put_back "$left"; fi
   done
-  exec 9<"$(dirname "$profile")"
-  if flock --nonblock 9 && a_change_waits; then nobody_at_it || :; fi
+  exec 9<"${profile%/*}"
+  if a_change_waits && flock --nonblock 9; then nobody_at_it || :; fi
   unlock_system
 }
 

@@ -25,12 +25,19 @@ check_login() {
   printf 'cache %s\n' "$host_key" >"$work/known_hosts"
   options="-F none -p $port -i $new -o IdentitiesOnly=yes -o BatchMode=yes -o ConnectTimeout=10"
   options="$options -o StrictHostKeyChecking=yes -o HostKeyAlias=cache -o UserKnownHostsFile=$work/known_hosts"
-  options="$options -o GlobalKnownHostsFile=/dev/null -o LogLevel=ERROR"
-  if ! NIX_SSHOPTS="$options" timeout 60 nix --extra-experimental-features nix-command \
-    store info --store "ssh://nix-ssh@$address" >"$log" 2>&1 </dev/null; then
-    rm -f "$new"
-    fail "this machine cannot read from its cache $address, port $port; the identity file is as it was" "$(last_lines)"
-  fi
+  options="$options -o GlobalKnownHostsFile=/dev/null -o LogLevel=INFO"
+  attempts=0
+  until NIX_SSHOPTS="$options" timeout 60 nix --extra-experimental-features nix-command \
+    store info --store "ssh://nix-ssh@$address" >"$log" 2>&1 </dev/null; do
+    attempts=$((attempts + 1))
+    # Of many logins at once sshd drops some, before it says anything (sshd_config(5), MaxStartups).
+    if [ "$attempts" -ge 5 ] || ! grep -Eq "^(kex_exchange_identification|Connection (closed|reset) by)" "$log"; then
+      rm -f "$new"
+      fail "this machine cannot read from its cache $address, port $port; the identity file is as it was" "$(last_lines)"
+    fi
+    say "$address is busy, trying again"
+    sleep 1
+  done
 }
 
 remove_identity() {

@@ -33,7 +33,8 @@ observe_loss() {
 
 names_authorized() {
   for file in "$public"/authorized/*.pub; do
-    name=$(basename "$file" .pub)
+    name=${file##*/}
+    name=${name%.pub}
     if [ -e "$file" ]; then echo "authorization=$(client_of "$name")"; fi
   done
 }
@@ -45,7 +46,7 @@ observe_helper() {
   fi
   helper=$(hash_of "$private/agent")
   printf 'helper\t%s\n' "$helper"
-  if [ "$helper" != "$(cat "$private/agent.sha256" 2>"$work/none")" ]; then
+  if [ "$helper" != "$(first_line "$private/agent.sha256")" ]; then
     found agent 'the helper was edited by hand'
   fi
 }
@@ -72,6 +73,8 @@ observe_files() {
   if [ "$(stat -c '%a %u' "$private")" != '700 0' ]; then
     found "settings $(a_role)" "$private was opened to others than root"
   fi
+  git_knows=
+  if find_repository && owner_git ls-files -- nixos-cache >"$work/known" 2>"$work/none"; then git_knows=$work/known; fi
   for file in default.nix server.json client.json; do
     case $file in
       default.nix) step="settings $(a_role)" ;;
@@ -80,13 +83,14 @@ observe_files() {
     observe_file "$step" "$file"
   done
   for file in "$private"/expected/authorized/*.pub; do
-    name=$(basename "$file" .pub)
+    name=${file##*/}
+    name=${name%.pub}
     if [ -e "$file" ]; then
       observe_file "authorization $(client_of "$name")" "authorized/$name.pub"
     fi
   done
   for file in "$public"/authorized/*.pub; do
-    name=authorized/$(basename "$file")
+    name=authorized/${file##*/}
     if [ -e "$file" ] && [ ! -e "$private/expected/$name" ]; then found 'settings server' "$name was added by hand"; fi
   done
 }
@@ -102,19 +106,18 @@ observe_file() {
     found "$1" "$2 is missing"
   elif ! cmp -s "$private/expected/$2" "$public/$2"; then
     found "$1" "$2 was edited by hand"
-  elif owner_git rev-parse --git-dir >"$work/none" 2>&1 &&
-    ! owner_git ls-files --error-unmatch "nixos-cache/$2" >"$work/none" 2>&1; then
+  elif [ -n "$git_knows" ] && ! grep -qxF "nixos-cache/$2" "$git_knows"; then
     found "$1" "$2 is hidden from Nix: git does not know it any more"
   fi
 }
 
 observe_secrets() {
   for place in 0 1 2 3; do
-    if [ -n "$(strange_secret "signing/$place")" ]; then
-      found signing "the signing key in place $place $(strange_secret "signing/$place")"
-    fi
+    strange=$(strange_secret "signing/$place")
+    if [ -n "$strange" ]; then found signing "the signing key in place $place $strange"; fi
   done
-  if [ -n "$(strange_secret ssh/identity)" ]; then found identity "the identity file $(strange_secret ssh/identity)"; fi
+  strange=$(strange_secret ssh/identity)
+  if [ -n "$strange" ]; then found identity "the identity file $strange"; fi
 }
 
 # strange_secret FILE: what has become of it, nothing if it is as a step left it.
@@ -124,7 +127,7 @@ strange_secret() {
     echo "is missing"
   elif [ "$(stat -c '%a %u' "$private/$1")" != '600 0' ]; then
     echo "was opened to others than root"
-  elif [ "$(hash_of "$private/$1")" != "$(cat "$private/expected/$1")" ]; then
+  elif [ "$(hash_of "$private/$1")" != "$(first_line "$private/expected/$1")" ]; then
     echo "was changed by hand"
   fi
 }
@@ -138,7 +141,12 @@ expect_secret() {
 }
 
 hash_of() {
-  sha256sum <"$1" | cut -d' ' -f1
+  hash_of_input <"$1"
+}
+
+hash_of_input() {
+  sum=$(sha256sum)
+  echo "${sum%% *}"
 }
 
 observe_system() {
@@ -183,6 +191,7 @@ observe_server() {
     grep -qvxFf "$private/revoked_keys" "$private/expected/revoked_keys"; then
     found 'settings server' 'a key was taken off the list of revoked keys'
   fi
+  ask_sshd
   observe_sshd forcecommand '*/nix-store --serve'
   observe_sshd revokedkeys "$private/revoked_keys"
   observe_sshd disableforwarding yes

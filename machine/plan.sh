@@ -5,6 +5,7 @@
 plan() {
   cat >"$work/settings.json"
   if [ ! -d "$nixos" ]; then fail "there is no $nixos on this machine"; fi
+  owners_part=$(fingerprint_of_owners_part)
   copy_configuration
   if [ -d "$public" ]; then cp -R "$public/." "$work/tree/nixos-cache"; fi
   if [ -s "$work/settings.json" ]; then cp "$work/settings.json" "$work/tree/nixos-cache/$1.json"; fi

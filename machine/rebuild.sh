@@ -8,15 +8,18 @@ fingerprint_of_files() {
   fi
   (
     cd "$1"
+    set --
     for file in authorized/*.pub client.json default.nix server.json; do
-      if [ -e "$file" ]; then sha256sum "$file"; fi
+      if [ -e "$file" ]; then set -- "$@" "$file"; fi
     done
-  ) | sha256sum | cut -d' ' -f1
+    sha256sum "$@"
+  ) | hash_of_input
 }
 
 # The same hash as a built system carries it.
 fingerprint_of_system() {
-  cat "$1/etc/nixos-cache/fingerprint" 2>"$work/none" || echo none
+  marker=$(first_line "$1/etc/nixos-cache/fingerprint")
+  echo "${marker:-none}"
 }
 
 # follows FILES SYSTEM: whether that system was built with these files. `applied` names the files last activated and
@@ -24,7 +27,7 @@ fingerprint_of_system() {
 # rebuild.
 follows() {
   marker=$(fingerprint_of_system "$2")
-  [ "$marker" = "$1" ] || [ "$(sed -n 1p "$private/applied" 2>"$work/none")" = "$1 $marker" ]
+  [ "$marker" = "$1" ] || [ "$(first_line "$private/applied")" = "$1 $marker" ]
 }
 
 is_applied() {
@@ -32,11 +35,13 @@ is_applied() {
 }
 
 applied_files() {
-  sed -n '1s/ .*//p' "$private/applied" 2>"$work/none" || echo none
+  applied=$(first_line "$private/applied")
+  echo "${applied%% *}"
 }
 
 applied_by_system() {
-  sed -n '1s/.* //p' "$private/applied" 2>"$work/none" || echo none
+  applied=$(first_line "$private/applied")
+  echo "${applied##* }"
 }
 
 note_applied() {
@@ -44,17 +49,36 @@ note_applied() {
   printf '%s %s\n%s\n' "$1" "$(fingerprint_of_system "$running")" "$running" | write 600 "$private/applied"
 }
 
-# record_applied FOLDER: the files there are activated now. Kept, to tell our changes from the owner's.
+# record_applied FOLDER: the files there are activated now. Kept, to tell our changes from the owner's, with what the
+# owner's part was then.
 record_applied() {
   note_applied "$(fingerprint_of_files "$1")"
   rm -rf "$private/activated"
   private_folder activated
   cp -R "$1/." "$private/activated"
+  printf '%s %s\n' "$owners_part" "$running" | write 600 "$private/evaluated"
+}
+
+# The hash of all that decides what the configuration comes to, but for our files; nothing where that cannot be said:
+# only a flake with a lock file is evaluated from nothing but its files, the ones that git knows.
+fingerprint_of_owners_part() {
+  if ! is_flake "$nixos" || [ ! -e "$nixos/flake.lock" ]; then return; fi
+  if [ ! -d "$nixos/.git" ] && find_repository; then return; fi
+  {
+    echo "$attribute"
+    tar --create --sort=name --mtime=@0 --exclude=./.git --exclude=./nixos-cache --directory="$nixos" .
+    if [ -d "$nixos/.git" ]; then
+      owner_git rev-parse --quiet --verify HEAD || :
+      owner_git ls-files --stage -- . ':!nixos-cache'
+    fi
+  } | hash_of_input
 }
 
 # What of the running system's /etc is not what it brought, by hand or by accident.
 replaced_in_etc() {
   for file in nix/nix.conf ssh/sshd_config ssh/ssh_config ssh/ssh_known_hosts ssh/authorized_keys.d/nix-ssh; do
+    # shellcheck disable=SC3013 # the same file by two names, in every sh that there is
+    if [ "/run/current-system/etc/$file" -ef "/etc/$file" ]; then continue; fi
     if [ -e "/run/current-system/etc/$file" ] && ! cmp -s "/run/current-system/etc/$file" "/etc/$file"; then
       printf '%s ' "/etc/$file"
     fi
@@ -148,13 +172,16 @@ rebuild() {
     until_decided
   fi
   while :; do
-    copy_files
-    files=$(fingerprint_of_files "$work/files")
-    if is_applied "$files"; then
+    if is_applied "$(fingerprint_of_files "$public")"; then
       all_is_well "$role"
       unlock_system
       return 0
     fi
+    # Keys come in a burst: to wait a moment for the others is cheaper than to evaluate once more for them.
+    if [ "$1" = left-to-confirm ]; then until_no_more_come; fi
+    copy_files
+    files=$(fingerprint_of_files "$work/files")
+    owners_part=$(fingerprint_of_owners_part)
     say "evaluating the configuration"
     if ! build "$nixos"; then
       reason=$(printf '%s\n' "the configuration does not build, nothing was switched" && last_lines)
@@ -163,7 +190,16 @@ rebuild() {
     # Files that came in the meantime are built too, before the switch rather than after it.
     [ "$(fingerprint_of_files "$public")" != "$files" ] || break
   done
+  if [ "$(fingerprint_of_owners_part)" != "$owners_part" ]; then owners_part=; fi
   check_import && check_unswitched && activate "$1" && unlock_system
+}
+
+until_no_more_come() {
+  come=
+  until [ "$come" = "$(ls "$public/authorized")" ]; do
+    come=$(ls "$public/authorized")
+    sleep 0.3
+  done
 }
 
 copy_files() {
@@ -196,15 +232,7 @@ Switch to them first (\`nixos-rebuild switch\`), or set onlyOurs to false."
 
 # What the configuration with the files as last activated comes to, is that what runs? If not, says so.
 unswitched_edits() {
-  copy_configuration
-  if [ -d "$private/activated" ]; then cp -R "$private/activated/." "$work/tree/nixos-cache"; fi
-  if [ ! -e "$work/tree/nixos-cache/default.nix" ]; then print_module >"$work/tree/nixos-cache/default.nix"; fi
-  if [ "$(applied_files)" != "$(applied_by_system)" ] &&
-    [ "$(fingerprint_of_system /run/current-system)" = "$(applied_files)" ]; then
-    leave_out_revoked_keys
-  fi
-  show_copy_to_git
-  if ! without=$(evaluate "$work/tree" 2>"$work/evaluation"); then
+  if ! without=$(evaluated_before || evaluate_as_activated 2>"$work/evaluation"); then
     echo "this change may also activate edits of this machine's configuration that were not switched to yet:" \
       "without it the configuration does not evaluate"
   elif [ "$without" != "$(readlink -f /run/current-system)" ] &&
@@ -213,22 +241,45 @@ unswitched_edits() {
   fi
 }
 
+# Known from then, if $owners_part has not changed since; on a real machine that saves seconds.
+evaluated_before() {
+  known=$(first_line "$private/evaluated")
+  if [ -z "$owners_part" ] || [ "${known%% *}" != "$owners_part" ] || revoked_keys_are_out; then return 1; fi
+  echo "${known#* }"
+}
+
+evaluate_as_activated() {
+  copy_configuration
+  if [ -d "$private/activated" ]; then cp -R "$private/activated/." "$work/tree/nixos-cache"; fi
+  if [ ! -e "$work/tree/nixos-cache/default.nix" ]; then print_module >"$work/tree/nixos-cache/default.nix"; fi
+  if revoked_keys_are_out; then leave_out_revoked_keys; fi
+  show_copy_to_git
+  evaluate "$work/tree"
+}
+
 # The owner's own rebuild, after a revocation, has left them out too.
+revoked_keys_are_out() {
+  [ "$(applied_files)" != "$(applied_by_system)" ] &&
+    [ "$(fingerprint_of_system /run/current-system)" = "$(applied_files)" ]
+}
+
 leave_out_revoked_keys() {
   for file in "$work/tree/nixos-cache"/authorized/*.pub; do
-    if [ ! -e "$private/expected/authorized/$(basename "$file")" ]; then rm -f "$file"; fi
+    if [ ! -e "$private/expected/authorized/${file##*/}" ]; then rm -f "$file"; fi
   done
 }
 
-# A copy of the configuration, without our files: what is tried in it touches nothing. A .git that only names a
-# repository elsewhere would let it touch that one; without it, Nix sees the copy as a plain folder.
+# A copy of the configuration, without our files: what is tried in it touches nothing. Of a repository all but its
+# objects, which may be many: it borrows them (gitrepository-layout(5), objects/info/alternates). A .git that only
+# names a repository elsewhere would let the copy touch that one; without it, Nix sees a plain folder.
 copy_configuration() {
   rm -rf "$work/tree"
-  mkdir "$work/tree"
-  cp -a "$nixos/." "$work/tree"
-  if [ -f "$work/tree/.git" ]; then rm "$work/tree/.git"; fi
-  rm -rf "$work/tree/nixos-cache"
-  mkdir "$work/tree/nixos-cache"
+  mkdir -p "$work/tree/nixos-cache"
+  find "$nixos/" -mindepth 1 -maxdepth 1 ! -name .git ! -name nixos-cache -exec cp -a -t "$work/tree" '{}' +
+  if [ ! -d "$nixos/.git" ]; then return; fi
+  mkdir -p "$work/tree/.git/objects/info"
+  find "$nixos/.git/" -mindepth 1 -maxdepth 1 ! -name objects -exec cp -a -t "$work/tree/.git" '{}' +
+  echo "$(readlink -f "$nixos/.git")/objects" >"$work/tree/.git/objects/info/alternates"
 }
 
 show_copy_to_git() {

@@ -7,6 +7,7 @@
 #
 #   system before           the store paths to go to and to go back to
 #   files/ kept/            the files that it is built with, and those to put back
+#   owners-part             the hash of the rest of what it is built with
 #   role confirmed-by       server, client, or another step; operator: by `agent confirm`, over a new connection,
 #                           or self: by the unit
 #   switched verdict why    empty once it runs; `confirmed` or why not; why it failed
@@ -50,6 +51,7 @@ activate() {
   echo "$system" >"$pending.new/system"
   echo "$before" >"$pending.new/before"
   cp -R "$work/files" "$pending.new/files"
+  echo "$owners_part" >"$pending.new/owners-part"
   echo "$role" >"$pending.new/role"
   case $1 in operator) echo operator ;; *) echo self ;; esac >"$pending.new/confirmed-by"
   operators_way_in >"$pending.new/way-in"
@@ -99,19 +101,29 @@ operators_way_in() {
 until_switched() {
   said=
   while a_change_waits; do
-    if [ -e "$pending/switched" ] && [ "$(cat "$pending/confirmed-by")" = operator ]; then return; fi
-    doing=$(cat "$pending/doing" 2>"$work/none" || :)
+    if [ -e "$pending/switched" ] && [ "$(first_line "$pending/confirmed-by")" = operator ]; then return; fi
+    doing=$(first_line "$pending/doing")
     if [ "$doing" != "$said" ]; then
       say "$doing"
       touch "$pending/asked" 2>"$work/none" || :
     fi
     said=$doing
-    nobody_at_it || sleep 0.1
+    wait_a_little
   done
 }
 
 until_decided() {
-  while a_change_waits; do nobody_at_it || sleep 0.1; done
+  while a_change_waits; do wait_a_little; done
+}
+
+# A second apart is often enough to ask systemd, which costs more than a look at a file.
+wait_a_little() {
+  now=$(uptime_seconds)
+  if [ "$now" != "${asked_at-}" ]; then
+    asked_at=$now
+    nobody_at_it || :
+  fi
+  sleep 0.1
 }
 
 # A change that waits, and no unit that would end it: the machine has restarted, or its power was cut.
@@ -145,6 +157,7 @@ switch() {
     { echo "making $system the boot default failed" && last_lines; } >"$pending/why"
     exit 1
   fi
+  owners_part=$(first_line "$pending/owners-part")
   record_applied "$pending/files"
   record "switched to $system"
   close_pending
@@ -175,7 +188,8 @@ wait_for_verdict() {
 }
 
 uptime_seconds() {
-  cut -d. -f1 /proc/uptime
+  uptime=$(first_line /proc/uptime)
+  echo "${uptime%%.*}"
 }
 
 # switch_to SYSTEM ACTION DOING: status 4 of switch-to-configuration says that units have failed. Those that had

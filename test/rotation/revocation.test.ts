@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, test } from "vitest";
+import { generateSshKeypair } from "../../keys/ssh-key.ts";
 import { buildNewPath, fetchPath } from "../../lab/demonstration.ts";
 import { until } from "../../lab/until.ts";
 import { useHome } from "../system/home.ts";
@@ -40,6 +41,32 @@ async function desksResources(): Promise<string[]> {
 }
 
 beforeAll(() => home().up());
+
+test("a connection that is only being made when another key is revoked has time to show its own", async () => {
+  // Authenticated, and without a session yet, as each connection is for a moment.
+  const [ctl, idle] = ["/run/pais-connection", "/run/idle-connection"];
+  const connect = (socket: string) =>
+    `ssh -F none -i /var/lib/nixos-cache/ssh/identity -o IdentitiesOnly=yes -o BatchMode=yes \
+       -f -N -M -S ${socket} nix-ssh@kalaw >/run/output 2>&1 </dev/null`;
+  await home().on("pai", `${connect(ctl)} && ${connect(idle)}`);
+  const holds = async (socket: string) =>
+    (await home().tryOn("pai", `ssh -S ${socket} -O check nix-ssh@kalaw`)).code === 0;
+
+  const key = generateSshKeypair("stranger").publicKey;
+  const revoked = home().on("kalaw", "/var/lib/nixos-cache/agent revoke stranger", `${key}\n`);
+  await until(
+    async () => (await home().on("kalaw", "cat /var/lib/nixos-cache/revoked_keys")).includes(key),
+    { seconds: 10, otherwise: "the key is not revoked" },
+  );
+  await home().on(
+    "pai",
+    `mkfifo /run/input && exec 3<>/run/input
+     ssh -S ${ctl} nix-ssh@kalaw <&3 >/run/output 2>&1 &`,
+  );
+  await revoked;
+  expect([await holds(ctl), await holds(idle)]).toEqual([true, false]);
+  await home().on("pai", `ssh -S ${ctl} -O exit nix-ssh@kalaw`);
+});
 
 describe("a client that is taken out of the configuration", () => {
   beforeAll(async () => {

@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { generateSigningKeypair } from "../../keys/signing-key.ts";
 import { fingerprintForFileName, generateSshKeypair } from "../../keys/ssh-key.ts";
 import { until } from "../../lab/until.ts";
-import { agentScript, installAgent } from "../../machine/agent.ts";
+import { agentScript, installAgent, packed } from "../../machine/agent.ts";
 import { useHome } from "./home.ts";
 
 const home = useHome();
@@ -47,7 +47,11 @@ describe("input that ends early, with the connection, changes nothing", () => {
   });
 
   test("the helper itself", async () => {
-    const { code } = await home().tryOn("kalaw", installAgent(agentScript()), half(agentScript()));
+    const { code } = await home().tryOn(
+      "kalaw",
+      installAgent(agentScript()),
+      half(packed(agentScript())),
+    );
     expect(code).not.toBe(0);
     await home().on(
       "kalaw",
@@ -149,6 +153,29 @@ test("revoking a key ends a connection of it that has no session and could open 
     seconds: 30,
     otherwise: "the connection goes on",
   });
+});
+
+test("a client whose login is dropped because the server has too many at once tries again", async () => {
+  // A second sshd with room for one login at a time, which somebody takes.
+  await home().on(
+    "kalaw",
+    `mkfifo /run/hold && $(command -v sshd) -f /etc/ssh/sshd_config -p 2222 -E /run/busy.log -o PidFile=/run/busy.pid \\
+       -o MaxStartups=1:100:1 -o PerSourcePenalties=no
+     bash -c 'exec 3<>/dev/tcp/127.0.0.1/2222 && read -r -u 3 banner && touch /run/held && read -r release </run/hold' \\
+       >/run/holding 2>&1 &
+     until test -e /run/held; do sleep 0.1; done`,
+  );
+  const input = `kalaw 2222 ${await home().lab.hostKey("kalaw")}\n\n${await home().on("pai", "cat /var/lib/nixos-cache/ssh/identity")}\n`;
+  const identity = home().tryOn("pai", `${agent} identity`, input);
+  await until(
+    async () => (await home().tryOn("kalaw", "grep -qi maxstartups /run/busy.log")).code === 0,
+    { seconds: 20, otherwise: "no login was dropped" },
+  );
+  await home().on("kalaw", "echo >/run/hold");
+  const { code, stdout, stderr } = await identity;
+  await home().on("kalaw", "kill $(cat /run/busy.pid)");
+  expect([code, stderr]).toEqual([0, ""]);
+  expect(stdout).toContain("kalaw is busy, trying again");
 });
 
 test("the helper stays for what the other part of the machine has yet to take away", async () => {

@@ -2,7 +2,13 @@ import * as pulumi from "@pulumi/pulumi";
 import { beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { CacheClient } from "../../components/cache-client.ts";
 import { CacheServer } from "../../components/cache-server.ts";
-import { agentScript, installAgent, moduleVersion, removeAgent } from "../../machine/agent.ts";
+import {
+  agentScript,
+  installAgent,
+  moduleVersion,
+  packed,
+  removeAgent,
+} from "../../machine/agent.ts";
 import type { Drift, Part } from "../../machine/drift.ts";
 
 const hostKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINFeRaPGyeUfO/zbdjrsARlJWOwFOy38RuyB7a/r1WIP";
@@ -159,7 +165,7 @@ describe("one server and one client", () => {
       create: installAgent(agentScript()),
       update: installAgent(agentScript()),
       delete: removeAgent,
-      stdin: agentScript(),
+      stdin: packed(agentScript()),
       addPreviousOutputInEnv: false,
     });
   });
@@ -446,7 +452,7 @@ test("a machine's options are in its helper", async () => {
   new CacheServer("kalaw", { connection: { host: "192.0.2.1", hostKey }, ...options }, record);
   expect(await inputs("kalaw-agent")).toMatchObject({
     create: installAgent(agentScript(options)),
-    stdin: agentScript(options),
+    stdin: packed(agentScript(options)),
   });
 });
 
