@@ -109,11 +109,14 @@ export class LabStack {
         hostKey: ${await this.#lab.hostKey(host)}
       ${rest}
 `;
-    const fetching = clients.map((client) => machine(client, `servers: [${server}]`));
+    const [serving, ...fetching] = await Promise.all([
+      machine(server, `address: ${server}`),
+      ...clients.map((client) => machine(client, `servers: [${server}]`)),
+    ]);
     return `config:
   nixos-cache:rotation: "1"
   nixos-cache:servers:
-${await machine(server, `address: ${server}`)}  nixos-cache:clients:
-${(await Promise.all(fetching)).join("")}`;
+${serving}  nixos-cache:clients:
+${fetching.join("")}`;
   }
 }
