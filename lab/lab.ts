@@ -7,19 +7,12 @@ import { baseTree } from "./base-tree.ts";
 import { Cgroup } from "./cgroup.ts";
 import { Host, type HostKind } from "./host.ts";
 import { makeKeyPair } from "./key-pair.ts";
+import { kindsByName, type LabHost } from "./lab-host.ts";
 import { withLock } from "./lock.ts";
 import { Network, operator } from "./network.ts";
+import { operatorLogsIn } from "./operator-login.ts";
 import { type Outcome, outcome } from "./outcome.ts";
 import { checkComputer, meetRequirements, thisComputer } from "./requirements.ts";
-import { until } from "./until.ts";
-
-/** A host that a lab shall have. */
-export interface LabHost {
-  /** Up to 15 of a-z, 0-9 and "-". */
-  name: string;
-  /** @default "git" */
-  kind?: HostKind;
-}
 
 /** How a host is. `cut`: it runs, and its network cable is unplugged. */
 export interface HostStatus {
@@ -56,12 +49,8 @@ export class Lab {
     folder = process.env.NIXOS_CACHE_LAB || join(import.meta.dirname, "..", ".lab"),
     hosts: readonly (string | LabHost)[] = ["kalaw", "pai"],
   ) {
-    const all = hosts.map((host) => (typeof host === "string" ? { name: host } : host));
-    this.hosts = all.map(({ name }) => name);
-    this.kinds = new Map(all.map(({ name, kind = "git" }) => [name, kind]));
-    for (const host of this.hosts)
-      if (!/^[a-z][a-z0-9-]{0,14}$/.test(host) || [operator, "lo"].includes(host))
-        throw new Error(`a lab cannot have a host named ${JSON.stringify(host)}`);
+    this.kinds = kindsByName(hosts);
+    this.hosts = [...this.kinds.keys()];
     this.folder = realPath(folder);
     this.id = createHash("sha256").update(this.folder).digest("hex").slice(0, 8);
     this.network = new Network(join(this.folder, "net"), this.hosts);
@@ -217,23 +206,8 @@ export class Lab {
     await writeFile(this.knownHostsFile, lines.join(""));
   }
 
-  /** Waits until the operator can log in: less than that, a mere connection, sshd penalises. */
-  private async reachable(host: string): Promise<void> {
-    const options = ["BatchMode=yes", "IdentitiesOnly=yes", "StrictHostKeyChecking=yes"];
-    options.push("ConnectTimeout=5", "GlobalKnownHostsFile=none");
-    // Relative, for ssh gives a meaning to spaces and % in a path.
-    options.push("IdentityFile=operator", "UserKnownHostsFile=known_hosts");
-    const ssh = ["ssh", "-F", "none", ...options.flatMap((option) => ["-o", option])];
-    const login = [...this.enter, ...ssh, `root@${this.address(host)}`, "true"];
-    let last = "";
-    await until(
-      async () => {
-        const { code, stderr } = await outcome(login, { cwd: this.folder });
-        last = stderr;
-        return code === 0;
-      },
-      { seconds: 60, otherwise: () => `the operator cannot log in on ${host}: ${last}` },
-    );
+  private reachable(host: string): Promise<void> {
+    return operatorLogsIn(this, host, this.address(host));
   }
 
   private async state(name: string): Promise<HostStatus["state"]> {

@@ -169,7 +169,7 @@ end_sessions() {
 key_of() {
   for user in $(pgrep -P "$1" || :); do
     for process in $(pgrep -P "$user" || :); do
-      auth=$(tr '\0' '\n' <"/proc/$process/environ" 2>"$work/none" | sed -n 's/^SSH_USER_AUTH=//p')
+      auth=$(environment_of "$process" SSH_USER_AUTH)
       sed -n 's/^publickey //p' "${auth:-/dev/null}" 2>"$work/none" | cut -d' ' -f1,2
     done
   done | head -n 1

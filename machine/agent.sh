@@ -70,6 +70,11 @@ first_line() {
   printf '%s\n' "$line"
 }
 
+# environment_of PROCESS NAME: the value of a variable there; nothing where there is none.
+environment_of() {
+  tr '\0' '\n' <"/proc/$1/environ" 2>"$work/none" | sed -n "s/^$2=//p"
+}
+
 # record WORDS: a line in the log that a person may read, never with a secret.
 record() {
   (umask 077 && printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*" >>"$private/log")

@@ -34,16 +34,6 @@ is_applied() {
   follows "$1" /run/current-system && follows "$1" "$profile" && [ -z "$(replaced_in_etc)" ]
 }
 
-applied_files() {
-  applied=$(first_line "$private/applied")
-  echo "${applied%% *}"
-}
-
-applied_by_system() {
-  applied=$(first_line "$private/applied")
-  echo "${applied##* }"
-}
-
 note_applied() {
   running=$(readlink -f /run/current-system)
   printf '%s %s\n%s\n' "$1" "$(fingerprint_of_system "$running")" "$running" | write 600 "$private/applied"
@@ -259,8 +249,8 @@ evaluate_as_activated() {
 
 # The owner's own rebuild, after a revocation, has left them out too.
 revoked_keys_are_out() {
-  [ "$(applied_files)" != "$(applied_by_system)" ] &&
-    [ "$(fingerprint_of_system /run/current-system)" = "$(applied_files)" ]
+  applied=$(first_line "$private/applied")
+  [ "${applied%% *}" != "${applied##* }" ] && [ "$(fingerprint_of_system /run/current-system)" = "${applied%% *}" ]
 }
 
 leave_out_revoked_keys() {

@@ -88,7 +88,7 @@ all_is_well() {
 operators_way_in() {
   process=$$
   while [ "${process:-0}" -gt 1 ]; do
-    way=$(tr '\0' '\n' <"/proc/$process/environ" 2>"$work/none" | sed -n 's/^SSH_CONNECTION=//p')
+    way=$(environment_of "$process" SSH_CONNECTION)
     if [ -n "$way" ]; then
       echo "$way"
       return
