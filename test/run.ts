@@ -1,9 +1,9 @@
 // `npm test [-- VITEST-ARGS…]`: types, lint, shell, then the tests on real hosts.
 import { execa } from "execa";
-import { meetRequirements } from "../lab/requirements.ts";
+import { meetRequirements } from "../dev/lab/requirements.ts";
+import { consoleReport } from "../dev/tools/report.ts";
+import { toolchain } from "../dev/tools/toolchain.ts";
 import { agentScript } from "../machine/agent.ts";
-import { consoleReport } from "../tools/report.ts";
-import { toolchain } from "../tools/toolchain.ts";
 
 const report = consoleReport();
 

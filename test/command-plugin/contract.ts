@@ -2,7 +2,7 @@ import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { remote, types } from "@pulumi/command";
 import { afterAll, afterEach, beforeAll, expect, onTestFinished } from "vitest";
-import { toolchain } from "../../tools/toolchain.ts";
+import { toolchain } from "../../dev/tools/toolchain.ts";
 import { Sshd } from "./sshd.ts";
 import { TestStack } from "./test-stack.ts";
 

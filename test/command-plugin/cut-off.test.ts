@@ -4,9 +4,9 @@ import { join } from "node:path";
 import type { remote, types } from "@pulumi/command";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Network, operator } from "../../lab/network.ts";
-import { until } from "../../lab/until.ts";
-import { toolchain } from "../../tools/toolchain.ts";
+import { Network, operator } from "../../dev/lab/network.ts";
+import { until } from "../../dev/lab/until.ts";
+import { toolchain } from "../../dev/tools/toolchain.ts";
 import { Sshd } from "./sshd.ts";
 
 // A host and its cable for each test: they run at the same time, for what they do is mostly wait.

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { cacheFolder } from "../../tools/cache-folder.ts";
+import { cacheFolder } from "../../dev/tools/cache-folder.ts";
 
 const execute = promisify(execFile);
 

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { until } from "../../lab/until.ts";
+import { until } from "../../dev/lab/until.ts";
 
 let folder: string;
 
@@ -14,7 +14,7 @@ afterAll(() => rm(folder, { recursive: true }));
 
 /** Asks for the base tree in a process of its own, with a cache of its own. */
 function build(lab: string) {
-  const module = join(import.meta.dirname, "../../lab/base-tree.ts");
+  const module = join(import.meta.dirname, "../../dev/lab/base-tree.ts");
   const code =
     `import { baseTree } from ${JSON.stringify(module)};` +
     `console.log("tree " + await baseTree(${JSON.stringify({ id: lab, folder })}, console.log));`;

@@ -3,7 +3,7 @@ import { mkdir, rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
 import { afterEach, expect, test } from "vitest";
-import { Lab } from "../../lab/lab.ts";
+import { Lab } from "../../dev/lab/lab.ts";
 import { throwAway, throwawayLab, tracesOf } from "./throwaway-lab.ts";
 
 const report = (line: string) => console.log(line);

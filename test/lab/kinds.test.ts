@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { HostKind } from "../../lab/host.ts";
-import type { Lab } from "../../lab/lab.ts";
+import type { HostKind } from "../../dev/lab/host.ts";
+import type { Lab } from "../../dev/lab/lab.ts";
 import { login } from "./login.ts";
 import { throwAway, throwawayLab } from "./throwaway-lab.ts";
 

@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Lab } from "../../lab/lab.ts";
-import { until } from "../../lab/until.ts";
+import type { Lab } from "../../dev/lab/lab.ts";
+import { until } from "../../dev/lab/until.ts";
 import { login } from "./login.ts";
 import { throwAway, throwawayLab } from "./throwaway-lab.ts";
 

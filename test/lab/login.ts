@@ -1,5 +1,5 @@
-import type { Lab } from "../../lab/lab.ts";
-import { type Outcome, outcome } from "../../lab/outcome.ts";
+import type { Lab } from "../../dev/lab/lab.ts";
+import { type Outcome, outcome } from "../../dev/lab/outcome.ts";
 
 /** Runs a command line on a host as the operator does: over the network, with the lab's key. */
 export function login(lab: Lab, host: string, command: string, user = "root"): Promise<Outcome> {

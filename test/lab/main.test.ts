@@ -1,10 +1,10 @@
 import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { Lab } from "../../lab/lab.ts";
+import type { Lab } from "../../dev/lab/lab.ts";
 import { throwAway, throwawayLab } from "./throwaway-lab.ts";
 
-const main = join(import.meta.dirname, "../../lab/main.ts");
+const main = join(import.meta.dirname, "../../dev/lab/main.ts");
 let lab: Lab;
 
 beforeAll(async () => {

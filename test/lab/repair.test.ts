@@ -3,9 +3,9 @@ import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Cgroup } from "../../lab/cgroup.ts";
-import type { Lab } from "../../lab/lab.ts";
-import { until } from "../../lab/until.ts";
+import { Cgroup } from "../../dev/lab/cgroup.ts";
+import type { Lab } from "../../dev/lab/lab.ts";
+import { until } from "../../dev/lab/until.ts";
 import { throwAway, throwawayLab } from "./throwaway-lab.ts";
 
 let lab: Lab;

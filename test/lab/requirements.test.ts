@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { type Computer, checkComputer, thisComputer } from "../../lab/requirements.ts";
+import { type Computer, checkComputer, thisComputer } from "../../dev/lab/requirements.ts";
 
 const good: Computer = { platform: "linux", root: true, apt: true, cgroup: true, overlay: true };
 

@@ -2,8 +2,8 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
-import { Lab } from "../../lab/lab.ts";
-import type { LabHost } from "../../lab/lab-host.ts";
+import { Lab } from "../../dev/lab/lab.ts";
+import type { LabHost } from "../../dev/lab/lab-host.ts";
 
 /** A lab in a folder of its own under the temporary folder. */
 export async function throwawayLab(hosts?: readonly (string | LabHost)[]): Promise<Lab> {

@@ -5,7 +5,7 @@ import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { until } from "../../lab/until.ts";
+import { until } from "../../dev/lab/until.ts";
 import { runOverSsh, type SshAddress } from "../../machine/run-over-ssh.ts";
 import { sshLogin } from "../../machine/ssh-login.ts";
 import { freePort, Sshd } from "../command-plugin/sshd.ts";

@@ -2,8 +2,8 @@ import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect } from "vitest";
-import { Lab } from "../../lab/lab.ts";
-import type { Outcome } from "../../lab/outcome.ts";
+import { Lab } from "../../dev/lab/lab.ts";
+import type { Outcome } from "../../dev/lab/outcome.ts";
 import { login } from "../lab/login.ts";
 
 const host = "inle";

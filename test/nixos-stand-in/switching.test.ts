@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from "vitest";
-import { until } from "../../lab/until.ts";
+import { until } from "../../dev/lab/until.ts";
 import { standInHost } from "./stand-in-host.ts";
 
 const host = standInHost();

@@ -1,11 +1,11 @@
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { buildNewPath, fetchPath } from "../../lab/demonstration.ts";
-import type { Lab } from "../../lab/lab.ts";
-import { outcome } from "../../lab/outcome.ts";
-import { LabStack } from "../../lab/stack.ts";
-import { toolchain } from "../../tools/toolchain.ts";
+import { buildNewPath, fetchPath } from "../../dev/lab/demonstration.ts";
+import type { Lab } from "../../dev/lab/lab.ts";
+import { outcome } from "../../dev/lab/outcome.ts";
+import { LabStack } from "../../dev/lab/stack.ts";
+import { toolchain } from "../../dev/tools/toolchain.ts";
 import { Home, useHome } from "../system/home.ts";
 import { keysOf, storedKeypair, tryKey } from "./keys.ts";
 

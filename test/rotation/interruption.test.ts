@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { buildNewPath } from "../../lab/demonstration.ts";
-import { until } from "../../lab/until.ts";
-import { toolchain } from "../../tools/toolchain.ts";
+import { buildNewPath } from "../../dev/lab/demonstration.ts";
+import { until } from "../../dev/lab/until.ts";
+import { toolchain } from "../../dev/tools/toolchain.ts";
 import { type Home, useHome } from "../system/home.ts";
 import { keysOf, storedKeypair, tryKey } from "./keys.ts";
 import { type EngineStep, type UpdateInProgress, Updates } from "./update-in-progress.ts";

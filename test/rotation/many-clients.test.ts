@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import { buildNewPath, fetchPath } from "../../lab/demonstration.ts";
+import { buildNewPath, fetchPath } from "../../dev/lab/demonstration.ts";
 import { useHome } from "../system/home.ts";
 import { keysOf, storedKeypair, tryKey } from "./keys.ts";
 

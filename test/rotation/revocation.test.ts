@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
+import { buildNewPath, fetchPath } from "../../dev/lab/demonstration.ts";
+import { until } from "../../dev/lab/until.ts";
 import { generateSshKeypair } from "../../keys/ssh-key.ts";
-import { buildNewPath, fetchPath } from "../../lab/demonstration.ts";
-import { until } from "../../lab/until.ts";
 import { useHome } from "../system/home.ts";
 import { bare, storedKeypair, tryKey } from "./keys.ts";
 import { openSession } from "./session.ts";

@@ -1,4 +1,4 @@
-import { until } from "../../lab/until.ts";
+import { until } from "../../dev/lab/until.ts";
 import type { Home } from "../system/home.ts";
 
 /** A connection to kalaw's store that a client holds open. */

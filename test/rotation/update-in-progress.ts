@@ -1,12 +1,12 @@
 import { existsSync } from "node:fs";
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { Cgroup } from "../../lab/cgroup.ts";
-import type { Lab } from "../../lab/lab.ts";
-import type { Outcome } from "../../lab/outcome.ts";
-import { LabStack } from "../../lab/stack.ts";
-import { until } from "../../lab/until.ts";
-import type { Toolchain } from "../../tools/toolchain.ts";
+import { Cgroup } from "../../dev/lab/cgroup.ts";
+import type { Lab } from "../../dev/lab/lab.ts";
+import type { Outcome } from "../../dev/lab/outcome.ts";
+import { LabStack } from "../../dev/lab/stack.ts";
+import { until } from "../../dev/lab/until.ts";
+import type { Toolchain } from "../../dev/tools/toolchain.ts";
 
 /** A step of the engine: what it does with which resource, as in its event log. */
 export interface EngineStep {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { buildNewPath, fetchPath } from "../../dev/lab/demonstration.ts";
 import { generateSshKeypair } from "../../keys/ssh-key.ts";
-import { buildNewPath, fetchPath } from "../../lab/demonstration.ts";
 import { useHome } from "../system/home.ts";
 
 const home = useHome();

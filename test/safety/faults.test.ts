@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { buildNewPath, fetchPath } from "../../lab/demonstration.ts";
-import { outcome } from "../../lab/outcome.ts";
+import { buildNewPath, fetchPath } from "../../dev/lab/demonstration.ts";
+import { outcome } from "../../dev/lab/outcome.ts";
 import { type Home, useHome } from "../system/home.ts";
 import { type Fault, faults } from "./faults.ts";
 import { editBy } from "./owner.ts";

@@ -1,4 +1,4 @@
-import { until } from "../../lab/until.ts";
+import { until } from "../../dev/lab/until.ts";
 import type { Home } from "../system/home.ts";
 
 /** Something that goes wrong on a machine while it is being changed. */

@@ -1,5 +1,5 @@
 import { beforeAll, expect, test } from "vitest";
-import { buildNewPath, fetchPath } from "../../lab/demonstration.ts";
+import { buildNewPath, fetchPath } from "../../dev/lab/demonstration.ts";
 import { useHome } from "../system/home.ts";
 
 // Where people have their repository: kalaw's is root's, in a folder of its own, with a detached head; pai's is fay's, in

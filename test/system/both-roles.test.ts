@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { buildNewPath, fetchPath } from "../../lab/demonstration.ts";
+import { buildNewPath, fetchPath } from "../../dev/lab/demonstration.ts";
 import { useHome } from "./home.ts";
 
 const home = useHome();

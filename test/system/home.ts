@@ -2,11 +2,11 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll } from "vitest";
-import { Lab } from "../../lab/lab.ts";
-import type { LabHost } from "../../lab/lab-host.ts";
-import type { Outcome } from "../../lab/outcome.ts";
-import { LabStack } from "../../lab/stack.ts";
-import { toolchain } from "../../tools/toolchain.ts";
+import { Lab } from "../../dev/lab/lab.ts";
+import type { LabHost } from "../../dev/lab/lab-host.ts";
+import type { Outcome } from "../../dev/lab/outcome.ts";
+import { LabStack } from "../../dev/lab/stack.ts";
+import { toolchain } from "../../dev/tools/toolchain.ts";
 
 /** A home lab to test on: throwaway hosts and the stack that configures them, through the real engine. */
 export class Home {

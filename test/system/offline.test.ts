@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { buildNewPath } from "../../lab/demonstration.ts";
-import { until } from "../../lab/until.ts";
+import { buildNewPath } from "../../dev/lab/demonstration.ts";
+import { until } from "../../dev/lab/until.ts";
 import { useHome } from "./home.ts";
 
 const home = useHome();

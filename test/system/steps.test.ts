@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
+import { until } from "../../dev/lab/until.ts";
 import { generateSigningKeypair } from "../../keys/signing-key.ts";
 import { fingerprintForFileName, generateSshKeypair } from "../../keys/ssh-key.ts";
-import { until } from "../../lab/until.ts";
 import { agentScript, installAgent, packed } from "../../machine/agent.ts";
 import { useHome } from "./home.ts";
 

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { checkout } from "../../tools/checkout.ts";
-import { place } from "../../tools/placing.ts";
+import { checkout } from "../../dev/tools/checkout.ts";
+import { place } from "../../dev/tools/placing.ts";
 
 let folder: string;
 
@@ -18,7 +18,7 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 function builder() {
   const program = `
     import { existsSync, appendFileSync, writeFileSync } from "node:fs";
-    import { place } from ${JSON.stringify(join(checkout, "tools", "placing.ts"))};
+    import { place } from ${JSON.stringify(join(checkout, "dev", "tools", "placing.ts"))};
     const target = "tool";
     await place(target, "tool", console.log, () => existsSync(target), async (unfinished) => {
       writeFileSync(unfinished + "/half", "");

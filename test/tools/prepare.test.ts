@@ -3,14 +3,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { checkout } from "../../tools/checkout.ts";
+import { checkout } from "../../dev/tools/checkout.ts";
 
 let copy: string;
 
 beforeEach(async () => {
   copy = await mkdtemp(join(tmpdir(), "prepare-"));
-  await mkdir(join(copy, "tools"));
-  await copyFile(join(checkout, "tools", "prepare.mjs"), join(copy, "tools", "prepare.mjs"));
+  await mkdir(join(copy, "dev", "tools"), { recursive: true });
+  await copyFile(
+    join(checkout, "dev", "tools", "prepare.mjs"),
+    join(copy, "dev", "tools", "prepare.mjs"),
+  );
   const root = { name: "nothing", version: "1.0.0" };
   await writeFile(join(copy, "package.json"), JSON.stringify(root));
   const lock = { ...root, lockfileVersion: 3, requires: true, packages: { "": root } };
@@ -19,7 +22,7 @@ beforeEach(async () => {
 afterEach(() => rm(copy, { recursive: true, force: true }));
 
 function prepare(env: NodeJS.ProcessEnv = {}) {
-  return execa(process.execPath, ["tools/prepare.mjs"], {
+  return execa(process.execPath, ["dev/tools/prepare.mjs"], {
     cwd: copy,
     env: { npm_execpath: undefined, ...env },
     all: true,

@@ -1,27 +1,27 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { checkout } from "../../tools/checkout.ts";
+import { checkout } from "../../dev/tools/checkout.ts";
 import {
   atLeast,
   commandPluginVersion,
   languageHostVersion,
   pulumiVersion,
   requiredPulumiVersion,
-} from "../../tools/versions.ts";
+} from "../../dev/tools/versions.ts";
 
 const read = (...file: string[]) => readFile(join(checkout, ...file), "utf8");
 
 test("the CLI is the release of the SDK, and new enough for Pulumi.yaml", async () => {
   const sdk = JSON.parse(await read("package.json")).dependencies["@pulumi/pulumi"];
   expect(pulumiVersion()).toBe(sdk);
-  expect(await read("tools", "pulumi", "go.mod")).toContain(`pulumi/sdk/v3 v${sdk} `);
+  expect(await read("dev", "tools", "pulumi", "go.mod")).toContain(`pulumi/sdk/v3 v${sdk} `);
   expect(atLeast(pulumiVersion(), requiredPulumiVersion())).toBe(true);
 });
 
 test("the language host comes from a release that carries it, with its checksum", async () => {
   const line = `github.com/pulumi/pulumi/sdk/v3 v${languageHostVersion()} h1:`;
-  expect(await read("tools", "language-nodejs", "go.sum")).toContain(line);
+  expect(await read("dev", "tools", "language-nodejs", "go.sum")).toContain(line);
 });
 
 test("the plugin's version is that of the installed SDK", async () => {

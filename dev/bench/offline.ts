@@ -1,4 +1,4 @@
-// `node bench/offline.ts`: what it costs a client that its cache is off, and how soon it fetches again.
+// `node dev/bench/offline.ts`: what it costs a client that its cache is off, and how soon it fetches again.
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

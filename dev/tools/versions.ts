@@ -10,14 +10,17 @@ function find(file: string, pattern: RegExp): string {
   return found;
 }
 
-/** Pulumi CLI that we download or build, from tools/pulumi/go.mod. */
+/** Pulumi CLI that we download or build, from dev/tools/pulumi/go.mod. */
 export function pulumiVersion(): string {
-  return find("tools/pulumi/go.mod", /^\s*github\.com\/pulumi\/pulumi\/pkg\/v3 v(\S+)/m);
+  return find("dev/tools/pulumi/go.mod", /^\s*github\.com\/pulumi\/pulumi\/pkg\/v3 v(\S+)/m);
 }
 
-/** Node.js language host that we build, from tools/language-nodejs/go.mod. */
+/** Node.js language host that we build, from dev/tools/language-nodejs/go.mod. */
 export function languageHostVersion(): string {
-  return find("tools/language-nodejs/go.mod", /^\s*github\.com\/pulumi\/pulumi\/sdk\/v3 v(\S+)/m);
+  return find(
+    "dev/tools/language-nodejs/go.mod",
+    /^\s*github\.com\/pulumi\/pulumi\/sdk\/v3 v(\S+)/m,
+  );
 }
 
 /** Oldest Pulumi CLI that the program runs on, from Pulumi.yaml. */
@@ -32,7 +35,7 @@ export function commandPluginVersion(): string {
 
 /** Go that a go.mod asks for. */
 export function requiredGoVersion(project: "pulumi" | "language-nodejs"): string {
-  return find(`tools/${project}/go.mod`, /^go (\S+)/m);
+  return find(`dev/tools/${project}/go.mod`, /^go (\S+)/m);
 }
 
 /** Whether dotted version `a` is at least `b`. Anything after the third number is ignored. */

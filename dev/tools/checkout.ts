@@ -1,4 +1,4 @@
 import { dirname } from "node:path";
 
 /** The folder of this checkout, absolute. */
-export const checkout: string = dirname(import.meta.dirname);
+export const checkout: string = dirname(dirname(import.meta.dirname));

@@ -22,7 +22,7 @@ import { delimiter, dirname, join, relative } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 
-const checkout = dirname(dirname(fileURLToPath(import.meta.url)));
+const checkout = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const modules = join(checkout, "node_modules");
 const stamp = join(modules, ".prepared");
 const lock = join(checkout, ".prepare-lock");

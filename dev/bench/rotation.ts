@@ -1,4 +1,4 @@
-// `node bench/rotation.ts`: how long a rotation takes, beside the machines' own rebuilds in it.
+// `node dev/bench/rotation.ts`: how long a rotation takes, beside the machines' own rebuilds in it.
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

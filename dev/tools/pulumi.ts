@@ -44,7 +44,7 @@ export function pulumiFolder(): string {
   const hash = createHash("sha256").update(`${process.platform}-${process.arch}`);
   for (const project of ["pulumi", "language-nodejs"]) {
     for (const file of ["go.mod", "go.sum"]) {
-      hash.update(readFileSync(join(checkout, "tools", project, file)));
+      hash.update(readFileSync(join(checkout, "dev", "tools", project, file)));
     }
   }
   const key = hash.digest("hex").slice(0, 12);

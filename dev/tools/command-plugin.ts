@@ -37,7 +37,7 @@ export interface CommandPlugin {
  * @throws ProvisioningError when `$NIXOS_CACHE_COMMAND_PLUGIN` holds no plugin
  */
 export async function provisionCommandPlugin(bin: string, report: Report): Promise<CommandPlugin> {
-  const standIn = join(checkout, "command-stand-in");
+  const standIn = join(checkout, "dev", "command-stand-in");
   const named = process.env.NIXOS_CACHE_COMMAND_PLUGIN;
   if (named) {
     const path = resolve(named);

@@ -8,7 +8,7 @@ import { atLeast, requiredGoVersion } from "./versions.ts";
 
 const oldestGo = "1.21"; // the first that can fetch the Go that a go.mod asks for
 
-/** A program among the Go modules that `tools/<project>/go.mod` pins. */
+/** A program among the Go modules that `dev/tools/<project>/go.mod` pins. */
 export interface GoProgram {
   project: "pulumi" | "language-nodejs";
   package: string;
@@ -33,7 +33,7 @@ export async function buildGoProgram(
   const variable = "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version";
   const ldflags = `-s -w -X ${variable}=${program.version}`;
   const go = execa("go", ["build", "-v", "-ldflags", ldflags, "-o", output, program.package], {
-    cwd: join(checkout, "tools", program.project),
+    cwd: join(checkout, "dev", "tools", program.project),
     env,
     stdin: "ignore",
     stdout: "ignore",

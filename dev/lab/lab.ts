@@ -46,7 +46,7 @@ export class Lab {
 
   /** @param hosts what `up` makes, each a name or more about it. */
   constructor(
-    folder = process.env.NIXOS_CACHE_LAB || join(import.meta.dirname, "..", ".lab"),
+    folder = process.env.NIXOS_CACHE_LAB || join(import.meta.dirname, "..", "..", ".lab"),
     hosts: readonly (string | LabHost)[] = ["kalaw", "pai"],
   ) {
     this.kinds = kindsByName(hosts);

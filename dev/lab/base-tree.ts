@@ -9,7 +9,7 @@ import { madeFrom } from "./host.ts";
 import { withLock } from "./lock.ts";
 
 const suite = "trixie";
-const nixos = join(import.meta.dirname, "nixos");
+const nixos = join(import.meta.dirname, "..", "nixos-stand-in");
 
 // Without what a throwaway host never reads.
 const mmdebstrapOptions = [
