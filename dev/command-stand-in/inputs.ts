@@ -1,4 +1,15 @@
-import { exposed, inside, isObject, isUnknown, type Properties, secret } from "./properties.ts";
+import {
+  type Archive,
+  type Asset,
+  exposed,
+  inside,
+  isArchive,
+  isAsset,
+  isObject,
+  isUnknown,
+  type Properties,
+  secret,
+} from "./properties.ts";
 
 export interface Endpoint {
   host: string;
@@ -34,15 +45,31 @@ export interface CommandState {
   stderr: string;
 }
 
+/** The inputs of a remote.CopyToRemote, without secret marks. */
+export interface CopyInputs {
+  connection: Connection;
+  source: Asset | Archive;
+  remotePath: string;
+  triggers?: unknown[];
+}
+
 export interface Failure {
   property: string;
   reason: string;
 }
 
-type Kind = "string" | "float64" | "int" | "bool" | "[]interface {}" | "map[string]string" | Shape;
+type Kind =
+  | "string"
+  | "float64"
+  | "int"
+  | "bool"
+  | "[]interface {}"
+  | "map[string]string"
+  | "asset or archive"
+  | Shape;
 
 /** An object's fields; the name is the official plugin's, for its messages. */
-interface Shape {
+export interface Shape {
   name: string;
   fields: Record<string, Field>;
 }
@@ -72,7 +99,7 @@ const connection: Shape = {
   fields: { ...endpoint, proxy: { kind: { name: "remote.ProxyConnection", fields: endpoint } } },
 };
 
-const command: Shape = {
+export const commandInputs: Shape = {
   name: "remote.CommandInputs",
   fields: {
     connection: { kind: connection, required: true, secret: true },
@@ -87,14 +114,27 @@ const command: Shape = {
   },
 };
 
+export const copyInputs: Shape = {
+  name: "remote.CopyToRemoteInputs",
+  fields: {
+    connection: { kind: connection, required: true, secret: true },
+    triggers: { kind: "[]interface {}" },
+    source: { kind: "asset or archive", required: true },
+    remotePath: { kind: "string", required: true },
+  },
+};
+
 /**
  * Checks the types of the inputs, fills in defaults and marks what is always secret. The reasons of
  * failures are the official ones, but the path is the field's own: the official plugin names only
  * `connection`, and prints all of it, the private key too.
  */
-export function check(inputs: Properties): { inputs: Properties; failures: Failure[] } {
+export function check(
+  inputs: Properties,
+  shape: Shape,
+): { inputs: Properties; failures: Failure[] } {
   const failures: Failure[] = [];
-  const checked = checkShape(inputs, command, [], failures);
+  const checked = checkShape(inputs, shape, [], failures);
   return { inputs: checked as Properties, failures };
 }
 
@@ -103,6 +143,15 @@ function checkShape(value: unknown, shape: Shape, at: string[], failures: Failur
   const checked: Properties = {};
   const fail = (name: string, reason: string) =>
     failures.push({ property: [...at, name].join("."), reason });
+  const misfit = (name: string, kind: Kind, value: unknown) => {
+    if (kind === "asset or archive") {
+      failures.push({ property: "asset", reason: "either asset or archive must be set" });
+      return;
+    }
+    const wanted = typeof kind === "object" ? kind.name : kind;
+    const got = `must be a '${wanted}'; got '${typeName(value)}' instead`;
+    fail(name, `Field '${name}' on '${shape.name}' ${got}`);
+  };
   for (const [name, given] of Object.entries(value)) {
     const field = shape.fields[name];
     // The engine's own fields start with two underscores.
@@ -113,11 +162,7 @@ function checkShape(value: unknown, shape: Shape, at: string[], failures: Failur
     }
     const { kind } = field;
     const result = inside(given, (bare) => {
-      if (!isUnknown(bare) && !fits(bare, kind)) {
-        const wanted = typeof kind === "object" ? kind.name : kind;
-        const got = `must be a '${wanted}'; got '${typeName(bare)}' instead`;
-        fail(name, `Field '${name}' on '${shape.name}' ${got}`);
-      }
+      if (!isUnknown(bare) && !fits(bare, kind)) misfit(name, kind, bare);
       return typeof kind === "object" ? checkShape(bare, kind, [...at, name], failures) : bare;
     });
     checked[name] = field.secret ? secret(result) : result;
@@ -132,6 +177,7 @@ function checkShape(value: unknown, shape: Shape, at: string[], failures: Failur
 
 function fits(value: unknown, kind: Kind): boolean {
   if (typeof kind === "object") return isObject(value);
+  if (kind === "asset or archive") return isAsset(value) || isArchive(value);
   if (kind === "[]interface {}") return Array.isArray(value);
   if (kind === "bool") return typeof value === "boolean";
   if (kind === "float64" || kind === "int") return typeof value === "number";

@@ -6,7 +6,7 @@ import { CommandProvider } from "./provider.ts";
 // The engine gives its own address as the only argument, and reads our port from the first line of stdout.
 const engineAddress = process.argv.slice(2).find((argument) => !argument.startsWith("-"));
 const log = new EngineLog(engineAddress);
-log.debug("stand-in for the official `command` plugin 1.2.1 (remote.Command only)");
+log.debug("stand-in for the official `command` plugin 1.2.1");
 
 const server = new Server({
   "grpc.max_receive_message_length": -1,

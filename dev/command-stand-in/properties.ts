@@ -3,6 +3,8 @@
 
 const signature = "4dabf18193072939515e22adb298388d";
 const secretSignature = "1b47061264138c4ac30d75fd1eb44270";
+const assetSignature = "c44067f5952c0a294b673a41bacd8c17";
+const archiveSignature = "0def7320c3a5731c473e5ecbe6d01bc7";
 
 /** What stands for a value that a preview does not know yet. */
 export const unknown = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
@@ -29,12 +31,36 @@ export function isUnknown(value: unknown): boolean {
   return typeof value === "string" && unknowns.has(value);
 }
 
+function isSigned(value: unknown, by: string): boolean {
+  return typeof value === "object" && value !== null && (value as Properties)[signature] === by;
+}
+
 function isSecret(value: unknown): value is { value: unknown } {
-  return (
-    typeof value === "object" &&
-    value !== null &&
-    (value as Properties)[signature] === secretSignature
-  );
+  return isSigned(value, secretSignature);
+}
+
+/** An asset: one file. The engine adds the hash; in a diff and of an old state it sends nothing else. */
+export interface Asset {
+  hash?: string;
+  text?: string;
+  path?: string;
+  uri?: string;
+}
+
+/** An archive: a folder or packed file, or assets and archives by name. The hash as of an asset. */
+export interface Archive {
+  hash?: string;
+  assets?: Record<string, Asset | Archive>;
+  path?: string;
+  uri?: string;
+}
+
+export function isAsset(value: unknown): value is Asset {
+  return isSigned(value, assetSignature);
+}
+
+export function isArchive(value: unknown): value is Archive {
+  return isSigned(value, archiveSignature);
 }
 
 /** Marks a value secret; one that is stays as it is. */

@@ -9,17 +9,23 @@ import plugin from "@pulumi/pulumi/proto/plugin_pb.js";
 import messages from "@pulumi/pulumi/proto/provider_pb.js";
 import empty from "google-protobuf/google/protobuf/empty_pb.js";
 import struct from "google-protobuf/google/protobuf/struct_pb.js";
+import { command } from "./command.ts";
+import { copyToRemote } from "./copy-to-remote.ts";
 import { type Change, diff } from "./diff.ts";
 import type { EngineLog } from "./engine-log.ts";
-import { type CommandState, check } from "./inputs.ts";
-import { type Properties, plain, unknown } from "./properties.ts";
-import { run } from "./run.ts";
+import { check } from "./inputs.ts";
+import type { Properties } from "./properties.ts";
+import type { Call, ResourceType } from "./resource-type.ts";
 
 const version = "1.2.1";
-const type = "command:remote:Command";
+const types: Record<string, ResourceType> = {
+  "command:remote:Command": command,
+  "command:remote:CopyToRemote": copyToRemote,
+};
+const known = Object.keys(types).join(" and ");
 
 /**
- * The official plugin's remote.Command, spoken in the engine's own protocol: the `Provider` interface
+ * The official plugin's resources that our program uses, spoken in the engine's own protocol: the `Provider` interface
  * of @pulumi/pulumi/provider tells neither a preview from an update nor the engine's address to log to.
  */
 export class CommandProvider {
@@ -40,10 +46,9 @@ export class CommandProvider {
       }),
       getSchema: this.#answer(async () => {
         const response = new messages.GetSchemaResponse();
-        const description = "Stand-in for the official plugin; remote.Command only.";
-        response.setSchema(
-          JSON.stringify({ name: "command", version, description, resources: { [type]: {} } }),
-        );
+        const description = `Stand-in for the official plugin; ${known} only.`;
+        const resources = Object.fromEntries(Object.keys(types).map((type) => [type, {}]));
+        response.setSchema(JSON.stringify({ name: "command", version, description, resources }));
         return response;
       }),
       configure: this.#answer(async () => {
@@ -72,12 +77,7 @@ export class CommandProvider {
   }
 
   async #check(request: Message<"CheckRequest">) {
-    if (request.getType() !== type) {
-      throw new Error(
-        `the stand-in for the command plugin has only ${type}, not ${request.getType()}: install the official plugin`,
-      );
-    }
-    const { inputs, failures } = check(read(request.getNews()));
+    const { inputs, failures } = check(read(request.getNews()), typeOf(request).inputs);
     const response = new messages.CheckResponse();
     response.setInputs(struct.Struct.fromJavaScript(inputs as never));
     for (const { property, reason } of failures) {
@@ -107,46 +107,37 @@ export class CommandProvider {
   }
 
   async #create(request: Message<"CreateRequest">) {
+    const type = typeOf(request);
     const inputs = read(request.getProperties());
     const outputs = request.getPreview()
-      ? { stdout: unknown, stderr: unknown }
-      : await this.#run(inputs, { stdout: "", stderr: "" }, ["create"], request);
+      ? type.unknownOutputs
+      : await type.create(inputs, this.#call(request));
     const response = new messages.CreateResponse();
-    response.setId(request.getName() + randomBytes(4).toString("hex"));
+    response.setId(type.idStart(request.getName()) + randomBytes(4).toString("hex"));
     response.setProperties(struct.Struct.fromJavaScript({ ...inputs, ...outputs } as never));
     return response;
   }
 
   async #update(request: Message<"UpdateRequest">) {
+    const type = typeOf(request);
     const inputs = read(request.getNews());
     const outputs = request.getPreview()
-      ? { stdout: unknown, stderr: unknown }
-      : await this.#run(inputs, read(request.getOlds()), ["update", "create"], request);
+      ? type.unknownOutputs
+      : await type.update(inputs, read(request.getOlds()), this.#call(request));
     const response = new messages.UpdateResponse();
     response.setProperties(struct.Struct.fromJavaScript({ ...inputs, ...outputs } as never));
     return response;
   }
 
   async #delete(request: Message<"DeleteRequest">) {
-    const state = read(request.getProperties());
-    await this.#run(state, state, ["delete"], request);
+    await typeOf(request).delete(read(request.getProperties()), this.#call(request));
     return new empty.Empty();
   }
 
-  /** Runs the first of these commands that is set; without one the earlier outputs stay. */
-  async #run(
-    inputs: Properties,
-    { stdout, stderr }: Properties,
-    commands: ("create" | "update" | "delete")[],
-    request: { getUrn(): string; getTimeout(): number },
-  ): Promise<Properties> {
-    const state = plain({ ...inputs, stdout, stderr }) as CommandState;
-    const command = commands.map((name) => state[name]).find((line) => line !== undefined);
-    if (command === undefined) return { stdout, stderr };
+  #call(request: { getUrn(): string; getTimeout(): number }): Call {
     const signals = [this.#cancelled.signal];
     if (request.getTimeout() > 0) signals.push(AbortSignal.timeout(request.getTimeout() * 1000));
-    const log = this.#log.of(request.getUrn());
-    return { ...(await run(state, command, log, AbortSignal.any(signals))) };
+    return { log: this.#log.of(request.getUrn()), signal: AbortSignal.any(signals) };
   }
 
   #answer<Request, Response>(handle: (request: Request) => Promise<Response>) {
@@ -168,6 +159,16 @@ type Message<Name extends keyof typeof messages> = (typeof messages)[Name] exten
 }
   ? Instance
   : never;
+
+function typeOf(request: { getUrn(): string }): ResourceType {
+  // urn:pulumi:STACK::PROJECT::PARENT-TYPE$TYPE::NAME
+  const name = request.getUrn().split("::")[2]?.split("$").at(-1) ?? "";
+  const type = types[name];
+  if (type) return type;
+  throw new Error(
+    `the stand-in for the command plugin has only ${known}, not ${name}: install the official plugin`,
+  );
+}
 
 function read(properties: struct.Struct | undefined): Properties {
   return properties?.toJavaScript() ?? {};

@@ -1,7 +1,7 @@
-import { once } from "node:events";
-import { type AddressInfo, connect, createServer, type Socket } from "node:net";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { connect } from "node:net";
+import { describe, expect, test } from "vitest";
 import { connection, connects, sshd, stackOf } from "./contract.ts";
+import { listener } from "./listener.ts";
 import { freePort } from "./sshd.ts";
 
 describe("dialling", () => {
@@ -82,16 +82,3 @@ describe("dialling", () => {
     ]);
   });
 });
-
-/** A port whose connections a test handles itself. */
-async function listener(accept: (socket: Socket) => void): Promise<number> {
-  const server = createServer((socket) => {
-    socket.on("error", () => socket.destroy());
-    accept(socket);
-  }).listen(0, "127.0.0.1");
-  onTestFinished(() => {
-    server.close();
-  });
-  await once(server, "listening");
-  return (server.address() as AddressInfo).port;
-}

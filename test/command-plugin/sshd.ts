@@ -1,6 +1,14 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,20 +18,30 @@ import { opensshServer } from "./openssh-server.ts";
 /** The password of root at the test server, and only there. */
 export const password = "only-for-the-test-sshd";
 
-/** One real sshd in a mount namespace of its own, which logs in root by key or password. */
+/** A login at the test server that may write nothing but its home. */
+const guest = { name: "guest", id: 65532 };
+
+/** One real sshd in a mount namespace of its own, which logs in root by key or password, and guest by key. */
 export class Sshd {
   readonly address: string;
   readonly #enter: string[];
+  readonly #sftp: string;
   readonly folder = mkdtempSync(join(tmpdir(), "command-plugin-sshd-"));
+  /** The home of guest. */
+  readonly home = join(this.folder, "home");
   port = 0;
   /** Everything it logged, a line each. */
   readonly log: string[] = [];
   #process: ChildProcess | undefined;
 
-  /** @param enter what to put before a command so that it runs in the network of `address` */
-  constructor(address = "127.0.0.1", enter: string[] = []) {
+  /**
+   * @param enter what to put before a command so that it runs in the network of `address`
+   * @param sftp the program that answers SFTP; empty: the server has none
+   */
+  constructor(address = "127.0.0.1", enter: string[] = [], sftp = "internal-sftp") {
     this.address = address;
     this.#enter = enter;
+    this.#sftp = sftp;
   }
 
   async start(): Promise<void> {
@@ -36,14 +54,20 @@ export class Sshd {
     const authorized = ["operator", "operator-ecdsa", "operator-locked"];
     this.#write("authorized_keys", authorized.map((name) => this.publicKey(name)).join("\n"));
     const hash = execFileSync("openssl", ["passwd", "-6", "-stdin"], { input: password });
+    // Guest has to reach its home, and sshd the keys as guest.
+    chmodSync(this.folder, 0o755);
+    mkdirSync(this.home);
+    chownSync(this.home, guest.id, guest.id);
     this.#write(
       "passwd",
-      `${readFileSync("/etc/passwd")}sshd:x:65533:65534::/run/sshd:/bin/false\n`,
+      `${readFileSync("/etc/passwd")}sshd:x:65533:65534::/run/sshd:/bin/false
+${guest.name}:x:${guest.id}:${guest.id}::${this.home}:/bin/sh\n`,
     );
     this.#write("shadow", `root:${hash.toString().trim()}:19000:0:99999:7:::\n`);
     this.port = await freePort();
     this.#write("config", this.#config());
     const script = `set -eu
+      umask 022
       mount --make-rprivate /
       mount -t overlay -o "lowerdir=$1/usr:/usr" overlay /usr
       mount --bind "$2/passwd" /etc/passwd
@@ -97,6 +121,7 @@ export class Sshd {
       "MaxStartups 100",
       "LogLevel VERBOSE",
       "AcceptEnv GREETING",
+      this.#sftp && `Subsystem sftp ${this.#sftp}`,
       "",
     ].join("\n");
   }

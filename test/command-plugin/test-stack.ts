@@ -9,7 +9,7 @@ import { execa } from "execa";
 
 /** The folder of the plugin under test: the official one's, or by default our stand-in's. */
 export const pluginFolder = resolve(
-  process.env.NIXOS_CACHE_COMMAND_PLUGIN ?? join(import.meta.dirname, "../../command-stand-in"),
+  process.env.NIXOS_CACHE_COMMAND_PLUGIN ?? join(import.meta.dirname, "../../dev/command-stand-in"),
 );
 
 export interface Result {
@@ -19,16 +19,17 @@ export interface Result {
   text: string;
   /** What the plugin said about its resource, "severity: message", a lasting one marked with "!". */
   messages: string[];
-  /** Operations of the command resources, in order, as the engine names them: "create a". */
+  /** Operations of the plugin's resources, in order, as the engine names them: "create a". */
   steps: string[];
 }
 
 type Verb = "up" | "preview" | "refresh" | "destroy";
 
-/** A stack of remote.Commands on a local backend with a passphrase, run by the real engine. */
+/** A stack of remote.Commands and remote.CopyToRemotes on a local backend with a passphrase, run by the real engine. */
 export class TestStack {
   readonly commands: Record<string, remote.CommandArgs> = {};
-  /** Resource options of every command. */
+  readonly copies: Record<string, remote.CopyToRemoteArgs> = {};
+  /** Resource options of every command and copy. */
   options: CustomResourceOptions = {};
   /** Inputs of a command that come from those made before it. */
   derive: (made: Record<string, remote.Command>) => Partial<remote.CommandArgs> = () => ({});
@@ -66,7 +67,7 @@ export class TestStack {
     return readFileSync(join(this.#home, ".pulumi/stacks/contract/test.json"), "utf8");
   }
 
-  /** What the state holds of a command, secrets decrypted. */
+  /** What the state holds of a command or copy, secrets decrypted. */
   async resource(name: string): Promise<StateResource | undefined> {
     const stack = await this.stack();
     const { stdout } = await execa(
@@ -75,7 +76,9 @@ export class TestStack {
       { cwd: stack.workspace.workDir, env: stack.workspace.envVars },
     );
     const { resources = [] } = JSON.parse(stdout).deployment as { resources?: StateResource[] };
-    return resources.find(({ urn }) => urn.endsWith(`command:remote:Command::${name}`));
+    return resources.find(
+      ({ urn }) => urn.includes("::command:remote:") && urn.endsWith(`::${name}`),
+    );
   }
 
   remove(): void {
@@ -92,6 +95,9 @@ export class TestStack {
           for (const [name, args] of Object.entries(this.commands)) {
             const derived = Object.keys(made).length > 0 ? this.derive(made) : {};
             made[name] = new remote.Command(name, { ...args, ...derived }, this.options);
+          }
+          for (const [name, args] of Object.entries(this.copies)) {
+            new remote.CopyToRemote(name, args, this.options);
           }
         },
       },
@@ -120,7 +126,7 @@ export interface StateResource {
 
 function note(event: EngineEvent, result: Result): void {
   const { diagnosticEvent: said, resourcePreEvent: step } = event;
-  if (said?.urn?.includes("command:remote:Command") && `${said.severity}` !== "debug") {
+  if (said?.urn?.includes("::command:remote:") && `${said.severity}` !== "debug") {
     const message = `${said.severity}${said.ephemeral ? "" : "!"}: ${said.message}`;
     result.messages.push(
       stripVTControlCharacters(message)
@@ -129,7 +135,7 @@ function note(event: EngineEvent, result: Result): void {
     );
   }
   const name = step?.metadata.urn.split("::").at(-1);
-  if (step?.metadata.type === "command:remote:Command") {
+  if (step?.metadata.type.startsWith("command:remote:")) {
     result.steps.push(`${step.metadata.op} ${name}`);
   }
 }
