@@ -43,6 +43,11 @@ export class Cgroup {
     return text.split("\n").filter(Boolean).map(Number);
   }
 
+  /** Whether there is any process in the group. */
+  async isPopulated(): Promise<boolean> {
+    return (await readIfThere(join(this.path, "cgroup.events"))).includes("populated 1");
+  }
+
   /** Ends every process in the group at once, as a pulled plug would, and removes the group. */
   async kill(): Promise<void> {
     try {
@@ -50,10 +55,10 @@ export class Cgroup {
     } catch (error) {
       ignoreGone(error);
     }
-    await until(
-      async () => !(await readIfThere(join(this.path, "cgroup.events"))).includes("populated 1"),
-      { seconds: 30, otherwise: `the processes of ${this.name} do not end` },
-    );
+    await until(async () => !(await this.isPopulated()), {
+      seconds: 30,
+      otherwise: `the processes of ${this.name} do not end`,
+    });
     removeGroup(this.path);
     // On a computer that has both versions, systemd-nspawn makes the group in the old one too.
     const legacy = mounts().find(

@@ -73,7 +73,13 @@ export class Host {
     await makeKeyPair(join(this.folder, "ssh_host_ed25519_key"), `root@${this.name}`);
     await writeFile(join(this.folder, "authorized_keys"), operatorKey);
     const names = [this.name, ...others].map((name) => `${name}=${this.network.address(name)}`);
-    const newRoot = ["sh", script("new-root.sh"), script("nixos/new-host.sh"), kind, ...names];
+    const newRoot = [
+      "sh",
+      script("new-root.sh"),
+      script("../nixos-stand-in/new-host.sh"),
+      kind,
+      ...names,
+    ];
     const [command = "", ...args] = this.withRoot(baseTree, newRoot);
     await execa(command, args, { stdin: "ignore", all: true });
     await this.mark("made", baseTree);
@@ -123,6 +129,19 @@ export class Host {
   /** Ends the host as if its plug was pulled. Does nothing when it is off. */
   async kill(): Promise<void> {
     await this.cgroup.kill();
+  }
+
+  /** Shuts the host down in good order. Does nothing when it is off. */
+  async shutDown(): Promise<void> {
+    if ((await this.leader()) === undefined) return;
+    const { code, stderr } = await this.exec(["systemctl", "poweroff"], {});
+    // Above 128: the end was quicker.
+    if (code !== 0 && code < 128) throw new Error(`${this.name} does not shut down: ${stderr}`);
+    await until(async () => !(await this.cgroup.isPopulated()), {
+      seconds: patience,
+      otherwise: async () => `${this.name} does not shut down:\n${await this.log()}`,
+    });
+    await this.kill();
   }
 
   /** Ends the host and deletes all that it is made of. */

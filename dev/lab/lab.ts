@@ -6,6 +6,7 @@ import type { Report } from "../tools/report.ts";
 import { baseTree } from "./base-tree.ts";
 import { Cgroup } from "./cgroup.ts";
 import { Host, type HostKind } from "./host.ts";
+import { raiseKernelLimits } from "./kernel-limits.ts";
 import { makeKeyPair } from "./key-pair.ts";
 import { kindsByName, type LabHost } from "./lab-host.ts";
 import { withLock } from "./lock.ts";
@@ -63,6 +64,7 @@ export class Lab {
    * are plugged in and let the operator log in. */
   async up(report: Report): Promise<void> {
     await meetRequirements(report);
+    await raiseKernelLimits(report);
     await this.locked(report, async () => {
       await this.dropOrphans(report);
       const newest = await baseTree(this, report);
@@ -140,6 +142,12 @@ export class Lab {
       await it.reboot();
       if (await this.network.isPlugged(host)) await this.reachable(host);
     });
+  }
+
+  /** Shuts all hosts down in good order; `up` boots them again. */
+  async shutDown(report: Report): Promise<void> {
+    await this.checkComputer();
+    await this.locked(report, () => settled(this.hosts.map((name) => this.host(name).shutDown())));
   }
 
   /** Turns a host off as if its plug was pulled. */

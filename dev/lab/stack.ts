@@ -8,9 +8,6 @@ import type { Toolchain } from "../tools/toolchain.ts";
 import type { Lab } from "./lab.ts";
 import { type Outcome, outcome } from "./outcome.ts";
 
-/** The name of the lab's stack. */
-const stackName = "lab";
-
 export interface RunOptions {
   stdin?: string;
   /** Whether a person sees it as it runs; its output is then not in the outcome. */
@@ -22,19 +19,22 @@ export interface RunOptions {
  * stack file stand in the lab's folder and go with it, for they are of no use without its hosts.
  */
 export class LabStack {
-  /** The folder of its `Pulumi.yaml` and `Pulumi.lab.yaml`. */
+  /** The folder of its `Pulumi.yaml` and `Pulumi.NAME.yaml`. */
   readonly folder: string;
   readonly #lab: Lab;
   readonly #env: Record<string, string>;
+  readonly #name: string;
 
-  constructor(lab: Lab, toolchain: Toolchain) {
+  /** @param name of the stack */
+  constructor(lab: Lab, toolchain: Toolchain, name = "lab") {
     this.#lab = lab;
+    this.#name = name;
     this.folder = join(lab.folder, "stack");
     this.#env = {
       ...toolchain.env,
       PULUMI_BACKEND_URL: `file://${join(this.folder, "state")}`,
       PULUMI_CONFIG_PASSPHRASE_FILE: join(this.folder, "passphrase"),
-      PULUMI_STACK: stackName,
+      PULUMI_STACK: name,
       // One machine that fails must not hold up the others.
       PULUMI_CONTINUE_ON_ERROR: "true",
       // As many logins as sshd takes at once (sshd_config(5), MaxStartups); without it four for each processor.
@@ -55,11 +55,11 @@ export class LabStack {
     // Each time, for the checkout's own may have changed.
     await writeFile(join(this.folder, "Pulumi.yaml"), await this.#project());
     if (existsSync(done)) return;
-    await writeFile(join(this.folder, `Pulumi.${stackName}.yaml`), await this.#settings());
+    await writeFile(join(this.folder, `Pulumi.${this.#name}.yaml`), await this.#settings());
     await writeFile(join(this.folder, "passphrase"), randomBytes(24).toString("base64"), {
       mode: 0o600,
     });
-    await this.run(["stack", "init", stackName]);
+    await this.run(["stack", "init", this.#name]);
     await this.run(["config", "set", "--secret", "nixos-cache:privateKey"], {
       stdin: await readFile(this.#lab.operatorKeyFile, "utf8"),
     });
