@@ -161,7 +161,7 @@ test("build leaves a link and switches nothing; dry-activate says which units wo
   await host.ok("rm -f result; nixos-rebuild build");
   expect(await host.ok("readlink -f result")).not.toBe(before);
   expect(await host.ok("ls result/")).toMatch(
-    /^activate\n(.*\n)*bin\netc\n(.*\n)*nixos-version\nsw\nsystem\n?/,
+    /^activate\n(.*\n)*bin\netc\n(.*\n)*nixos-version\n(.*\n)*specialisation\nsw\nsystem\n?/,
   );
   const { stderr } = await host.sh("nixos-rebuild dry-activate");
   expect(stderr).toContain("would restart the following units: sshd.service\n");

@@ -7,18 +7,22 @@
 let
   lib = import ../lib;
   pkgs = import ../. { system = eval.config.nixpkgs.hostPlatform; };
-  eval = lib.evalModules {
-    modules = import ./modules/all.nix ++ [
-      {
-        _file = ./eval-config.nix;
-        config = lib.mkIf (system != null) { nixpkgs.hostPlatform = lib.mkDefault system; };
-      }
-    ] ++ modules;
-    specialArgs = {
-      inherit pkgs;
-      modulesPath = toString ./modules;
-    } // specialArgs;
-  };
+  evaluate =
+    given:
+    lib.evalModules {
+      modules = import ./modules/all.nix ++ [
+        {
+          _file = ./eval-config.nix;
+          config = lib.mkIf (system != null) { nixpkgs.hostPlatform = lib.mkDefault system; };
+        }
+      ] ++ given;
+      specialArgs = {
+        inherit pkgs;
+        modulesPath = toString ./modules;
+        extendModules = { modules }: evaluate (given ++ modules);
+      } // specialArgs;
+    };
+  eval = evaluate modules;
 in
 {
   inherit pkgs lib;

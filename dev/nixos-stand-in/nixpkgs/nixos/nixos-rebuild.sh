@@ -1,5 +1,11 @@
 #!/bin/sh
 # Stand-in for nixos-rebuild, for this machine only (no --target-host, --build-host, --upgrade, --specialisation).
+#
+# Two things are here for the benchmarks, and the real one has neither:
+# - Each evaluation writes its action as a line to /run/nixos-rebuild.log, so that they can be counted.
+# - Where /etc/lab-evaluation-seconds holds a number, each evaluation takes so many seconds more. A real configuration
+#   takes 10 to 60 s to evaluate, the lab's a fraction of one. It is a wait and no load: the hosts of a lab share their
+#   processors, real machines do not, so each would evaluate without holding up the others.
 set -eu
 PATH=$PATH:/usr/sbin:/usr/bin
 profile=/nix/var/nix/profiles/system
@@ -83,6 +89,12 @@ build() { # NIX-OPTION...: builds, and prints the system's path
   fi
 }
 
+before_evaluation() {
+  # Somebody who is not root may build, and not write here.
+  { echo "$action" >> /run/nixos-rebuild.log; } 2> /dev/null || :
+  if [ -e /etc/lab-evaluation-seconds ]; then sleep "$(cat /etc/lab-evaluation-seconds)"; fi
+}
+
 # A switch goes on when the terminal that asked for it is gone, and two at once exclude each other. What is over is
 # none of the two: building is so quick here that systemd has often not forgotten the last one yet, and at times the
 # daemon-reload within it makes systemd never do so, until the next one.
@@ -122,6 +134,7 @@ if [ -n "$rollback" ]; then
   esac
 else
   echo "building the system configuration..." >&2
+  before_evaluation
   case $action in
     build) system=$(build "$@") ;;
     dry-build)

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Stand-in for NixOS' switch-to-configuration: switch | boot | test | dry-activate, for the system it lies in.
-# Exit status as on NixOS: 2 when activation failed, 4 when a unit did, else 0 or 1.
+# Exit status as on NixOS: 2 when activation failed, 4 when a unit did (also then), else 0 or 1.
 set -eu
 PATH=/usr/sbin:/usr/bin
 system=$(cd "$(dirname "$0")/.." && pwd -P)
@@ -14,6 +14,11 @@ case $action in
     exit 1
     ;;
 esac
+
+if [ "${NIXOS_NO_CHECK-}" != 1 ] && ! bash "$system/pre-switch-checks" "$system" "$action"; then
+  echo "Pre-switch checks failed" >&2
+  exit 1
+fi
 
 mkdir -p /run/nixos
 exec 9> /run/nixos/switch-to-configuration.lock
@@ -30,15 +35,19 @@ fi
 if [ "$action" = boot ]; then exit 0; fi
 
 old=/etc/systemd/system
-if [ -e /run/current-system/etc ]; then old=/run/current-system/etc/systemd/system; fi
 new=$system/etc/systemd/system
+manager=
+if [ -e /run/current-system/etc ]; then
+  old=/run/current-system/etc/systemd/system
+  manager=$(cat $old.conf 2> /dev/null || :)
+fi
 lists=$(mktemp -d)
 trap 'rm -rf "$lists"' EXIT
 cd "$lists"
 touch stop restart skip start
 
 units_in() { # FOLDER: the names of its units, also of those that it only adds to
-  for unit in "$1"/*.service "$1"/*.service.d; do
+  for unit in "$1"/*.service "$1"/*.path "$1"/*.service.d; do
     if [ -e "$unit" ]; then basename "${unit%.d}"; fi
   done | sort -u
 }
@@ -51,8 +60,11 @@ wanted() { # UNIT
   find "$new" -path "*.wants/$1" | grep -q .
 }
 
-active() { # UNIT
-  systemctl is-active --quiet "$1"
+active() { # UNIT: or about to be
+  case $(systemctl show --property=ActiveState --value -- "$1") in
+    active | activating | reloading) ;;
+    *) return 1 ;;
+  esac
 }
 
 for unit in $(units_in "$new"); do
@@ -101,7 +113,11 @@ say "NOT restarting" skip
 echo "activating the configuration..." >&2
 tmpfiles=$(readlink -f /etc/tmpfiles.d/00-nixos.conf || :)
 "$system/activate" || status=2
-failed=$status
+if [ "$manager" != "$(cat "$new.conf" 2> /dev/null || :)" ]; then
+  echo "restarting systemd..." >&2
+  systemctl daemon-reexec || :
+  until systemctl show --property=Version > /dev/null 2>&1; do sleep 0.05; done
+fi
 # As NixOS does, so that only what this switch breaks counts as broken.
 systemctl reset-failed || :
 systemctl daemon-reload || status=4
@@ -112,8 +128,16 @@ say "restarting" restart
 apply restart restart
 say "starting" start
 apply start start
-if [ "$status" = 4 ]; then
-  echo "warning: the following units failed: $(systemctl --failed --plain --no-legend | cut -d' ' -f1 | paste -sd,)" >&2
+# As NixOS does: a moment later, and also those that systemd has to start again and again.
+sleep 0.25
+systemctl list-units --state=failed --plain --no-legend | cut -d' ' -f1 > failed
+systemctl list-units --state=auto-restart,auto-restart-queued --plain --no-legend | cut -d' ' -f1 |
+  while read -r unit; do
+    if [ "$(systemctl show --property=ExecMainStatus --value -- "$unit")" != 0 ]; then echo "$unit" >> failed; fi
+  done
+if [ -s failed ]; then
+  echo "warning: the following units failed: $(paste -sd, failed | sed 's/,/, /g')" >&2
+  xargs systemctl status --no-pager --full -- < failed >&2 || :
+  status=4
 fi
-if [ "$failed" != 0 ]; then exit "$failed"; fi
 exit $status

@@ -1,5 +1,5 @@
 # Stand-in for NixOS' top level: assertions, warnings, packages, and the system that switch-to-configuration runs.
-{ config, lib, pkgs, ... }:
+{ config, lib, pkgs, extendModules, ... }:
 let
   inherit (lib) mkOption types;
   opt = type: default: mkOption { inherit type default; };
@@ -26,6 +26,20 @@ let
     exit $_status
   '';
 
+  # Each must end well, or nothing is switched; $1 is the system, $2 the action.
+  preSwitchChecks = pkgs.writeText "pre-switch-checks" ''
+    set -e
+    ${lib.concatStringsSep "\n" (lib.attrValues cfg.preSwitchChecks)}
+  '';
+
+  # Variants of the system, each with a configuration of its own on top.
+  specialisations = lib.mapAttrs (
+    _: { configuration, ... }:
+    (extendModules {
+      modules = [ configuration { specialisation = lib.mkForce { }; } ];
+    }).config.system.build.toplevel
+  ) config.specialisation;
+
   toplevel =
     pkgs.runCommandLocal "nixos-system-${config.networking.hostName}-${cfg.nixos.version}"
       {
@@ -34,11 +48,13 @@ let
         inherit (cfg) checks;
       }
       ''
-        mkdir "$out" "$out/bin"
+        mkdir "$out" "$out/bin" "$out/specialisation"
+        ${lib.concatLines (lib.mapAttrsToList (name: system: "ln -s ${system} $out/specialisation/${name}") specialisations)}
         ln -s ${cfg.build.etc}/etc "$out/etc"
         ln -s ${path} "$out/sw"
         ln -s ${program "activate"}/bin/activate "$out/activate"
         ln -s ${activationScripts} "$out/activation-scripts"
+        ln -s ${preSwitchChecks} "$out/pre-switch-checks"
         ln -s ${cfg.build.users} "$out/users"
         # NixOS writes the path of the system into this program; here it is found beside the program.
         cp ${program "switch-to-configuration"}/bin/switch-to-configuration "$out/bin/"
@@ -50,6 +66,7 @@ in
   options = {
     assertions = opt (types.listOf types.unspecified) [ ];
     warnings = opt (types.listOf types.str) [ ];
+    specialisation = opt (types.lazyAttrsOf types.unspecified) { };
     boot.isContainer = opt types.bool false;
     nixpkgs.hostPlatform = mkOption { type = types.str; };
     environment.systemPackages = opt (types.listOf types.package) [ ];
@@ -58,6 +75,7 @@ in
       nixos.version = opt types.str "25.11.stand-in";
       # Each a shell text, or { text, deps }; run in the order of their names, whatever the deps say.
       activationScripts = opt (types.attrsOf (types.coercedTo types.attrs (x: x.text) types.str)) { };
+      preSwitchChecks = opt (types.attrsOf types.str) { };
       checks = opt (types.listOf types.package) [ ];
       build = opt (types.lazyAttrsOf types.unspecified) { };
     };

@@ -1,4 +1,4 @@
-# Stand-in for NixOS' systemd.services and systemd.tmpfiles.rules.
+# Stand-in for NixOS' systemd.services, systemd.paths and systemd.tmpfiles.rules.
 { config, lib, pkgs, ... }:
 let
   inherit (lib) mkOption types;
@@ -37,6 +37,18 @@ let
       }
       // service.serviceConfig
     );
+
+  pathText =
+    path:
+    "[Unit]\n"
+    + lines ({ Description = path.description; } // path.unitConfig)
+    + "\n[Path]\n"
+    + lines path.pathConfig;
+  wants =
+    unit: wantedBy:
+    lib.genAttrs (map (target: "systemd/system/${target}.wants/${unit}") wantedBy) (_: {
+      source = "/etc/systemd/system/${unit}";
+    });
 in
 {
   options.systemd = {
@@ -77,6 +89,19 @@ in
         )
       );
     };
+    paths = mkOption {
+      default = { };
+      type = types.attrsOf (
+        types.submodule {
+          options = {
+            description = opt types.str "";
+            wantedBy = names;
+            unitConfig = section;
+            pathConfig = section;
+          };
+        }
+      );
+    };
     tmpfiles.rules = opt (types.listOf types.str) [ ];
   };
 
@@ -92,10 +117,12 @@ in
         }.text =
           unitText name service;
       }
-      // lib.genAttrs (map (target: "systemd/system/${target}.wants/${name}.service") service.wantedBy) (_: {
-        source = "/etc/systemd/system/${name}.service";
-      })
+      // wants "${name}.service" service.wantedBy
     ) units
+    ++ lib.mapAttrsToList (
+      name: path:
+      { "systemd/system/${name}.path".text = pathText path; } // wants "${name}.path" path.wantedBy
+    ) config.systemd.paths
     ++ [
       {
         "tmpfiles.d/00-nixos.conf".text = lib.concatLines config.systemd.tmpfiles.rules;
