@@ -2,6 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { CacheClient } from "./components/cache-client.ts";
 import { CacheServer } from "./components/cache-server.ts";
 import type { MachineArgs } from "./components/machine-args.ts";
+import { thisStack } from "./components/owner.ts";
 import { ConfigError, namespace } from "./config/config-error.ts";
 import { type MachineSettings, machinesOf } from "./config/machines.ts";
 import { checkOperatorLogin } from "./config/operator-login.ts";
@@ -29,6 +30,7 @@ const caches = new Map(
       ...machineArgs(name, server),
       address: server.address,
       port: server.port,
+      onlyOurKeys: server.onlyOurKeys,
       rotation: rotationOf({ ...config, own: server.rotation }),
     }),
   ]),
@@ -64,26 +66,43 @@ export const clients = Object.fromEntries(
   ]),
 );
 
+/** For each machine, its `services.nixos-cache` (nixos/module.nix): to import where its owner deploys them. */
+export const settings = Object.fromEntries(
+  [...new Set([...caches.keys(), ...machines.map(([name]) => name)])].map((name) => [
+    name,
+    {
+      server: caches.get(name)?.settings.apply((own) => ({ enable: true, ...own })),
+      client: machines.find(([client]) => client === name)?.[1].settings,
+    },
+  ]),
+);
+
 /** Looks at every machine, and tells the person what is not as it should be. */
 async function observe(): Promise<Map<string, Observation>> {
-  const observations = await observeAll(machinesOf(config), () => sshLogin(config));
+  const addresses = [...machinesOf(config)].map(
+    ([name, { connection }]) => [name, { ...connection, component: name }] as const,
+  );
+  const observations = await observeAll(new Map(addresses), () => ({
+    stack: thisStack(),
+    login: sshLogin(config),
+  }));
   for (const [name, observation] of observations) {
-    const said = driftInWords(name, observation);
-    if (said !== undefined) await pulumi.log[said.severity](said.text);
+    for (const { severity, text } of driftInWords(name, observation)) {
+      await pulumi.log[severity](text);
+    }
   }
   return observations;
 }
 
 function machineArgs(
   name: string,
-  { connection, rebuild, confirmWithin, onlyOurs }: MachineSettings,
+  { connection, rebuild, confirmWithin, onlyOurs, takeOver }: MachineSettings,
 ): MachineArgs {
   return {
     connection: { ...connection, ...login },
-    rebuild,
-    confirmWithin,
-    onlyOurs,
+    ...{ rebuild, confirmWithin, onlyOurs, takeOver },
     drift: driftOf(observed.get(name), new Date()),
+    silent: observed.get(name)?.state === "unknown",
     plan: config.plan,
   };
 }

@@ -1,9 +1,15 @@
 import * as pulumi from "@pulumi/pulumi";
-import { fingerprintForFileName, generateSshKeypair, sshFingerprint } from "../keys/ssh-key.ts";
+import { generateSshKeypair, sshFingerprint } from "../keys/ssh-key.ts";
 import type { CacheServer } from "./cache-server.ts";
-import { Machine, type Step } from "./machine.ts";
+import { Machine } from "./machine.ts";
 import type { MachineArgs } from "./machine-args.ts";
-import { identityInput, type ServerForClient, settingsJson } from "./settings.ts";
+import {
+  type ClientSettings,
+  identityInput,
+  type ServerForClient,
+  type ServerForIdentity,
+  settingsJson,
+} from "./settings.ts";
 import { storedKeypair } from "./stored-keypair.ts";
 
 export interface CacheClientArgs extends MachineArgs {
@@ -35,17 +41,19 @@ export interface CacheClientArgs extends MachineArgs {
  * });
  */
 export class CacheClient extends pulumi.ComponentResource {
+  readonly #name: string;
   /** When the key was made: ISO 8601, UTC. */
   readonly keyCreated: pulumi.Output<string>;
   /** Its SSH public key, one line as in authorized_keys. */
   readonly publicKey: pulumi.Output<string>;
   /** The key's fingerprint, as `ssh-keygen -l` prints it. */
   readonly fingerprint: pulumi.Output<string>;
-  /** `<client>-<fingerprint>`: the name of the key on a server. */
-  readonly #keyFile: pulumi.Output<string>;
+  /** The options of `services.nixos-cache.client` on this machine (nixos/module.nix). */
+  readonly settings: pulumi.Output<ClientSettings>;
 
   constructor(name: string, args: CacheClientArgs, opts?: pulumi.ComponentResourceOptions) {
     super("nixos-cache:index:CacheClient", name, {}, opts);
+    this.#name = name;
     const servers = Array.isArray(args.server) ? args.server : [args.server];
     if (servers.length === 0) {
       throw new pulumi.InputPropertyError({
@@ -66,76 +74,64 @@ export class CacheClient extends pulumi.ComponentResource {
     this.publicKey = pulumi.unsecret(key.publicKey);
     this.keyCreated = pulumi.unsecret(key.created);
     this.fingerprint = this.publicKey.apply(sshFingerprint);
-    this.#keyFile = this.publicKey.apply((key) => `${name}-${fingerprintForFileName(key)}`);
+    this.settings = pulumi
+      .all(
+        Object.fromEntries(
+          servers.map((server) => [server.name, serverForClient(server, args.priority)]),
+        ),
+      )
+      .apply((servers): ClientSettings => ({ servers }));
 
-    const caches = pulumi.all(
-      Object.fromEntries(
-        servers.map((server) => [server.name, serverForClient(server, args.priority)]),
-      ),
-    );
     if (gone) {
       pulumi.log.warn(`${name} is gone: it has no access any more; what stands on it stays.`, this);
     }
     const machine = new Machine(name, args, this, { abandoned: gone });
-    const authorizations = gone ? [] : servers.map((server) => this.#authorize(name, server));
-    const identity = machine.step(`${name}-identity`, {
-      run: "identity",
-      undo: "remove-identity",
-      // Of a cache only what it needs, so that a new signing key is no change of it.
-      stdin: pulumi
-        .all([
-          servers.map(({ address, port, hostKey }) => pulumi.output({ address, port, hostKey })),
-          key.privateKey,
-        ])
-        .apply(([places, privateKey]) => identityInput(places, privateKey)),
-      after: [...authorizations, ...servers.map((server) => server.ready)],
-      part: "identity",
+    const authorizations = gone
+      ? []
+      : servers.map((server) => this.#onServer(server, "authorization", "authorize", server.ready));
+    const ready = machine.role({
+      role: "client",
+      settings: this.settings.apply(settingsJson),
+      after: servers.map((server) => server.ready),
+      keys: {
+        name: "identity",
+        stdin: pulumi
+          .all([servers.map(serverForIdentity), key.privateKey])
+          .apply(([servers, privateKey]) => identityInput(servers, privateKey)),
+        after: authorizations,
+      },
     });
-    const settings = caches.apply((known) => settingsJson({ servers: known }));
-    const ready = machine.settle("client", settings, [identity]);
-    if (!gone) for (const server of servers) this.#takeIntoUse(name, server, ready);
+    // Last: the client uses this key and trusts this signing key. What it had before is taken away here and not before, so
+    // an update that ends early leaves the client with keys that work. Of all its steps this is the first to be undone: access ends even
+    // where the client's machine cannot be reached.
+    for (const server of gone ? [] : servers) {
+      const run = pulumi.interpolate`access ${server.signingKeyName}`;
+      this.#onServer(server, "access", run, ready);
+    }
 
     this.registerOutputs({
       publicKey: this.publicKey,
       fingerprint: this.fingerprint,
       keyCreated: this.keyCreated,
+      settings: this.settings,
     });
   }
 
-  /** On the server, first: this key may read too. */
-  #authorize(name: string, server: CacheServer): pulumi.Resource {
-    return this.#onServer(name, `${name}-authorization`, server, {
-      run: "authorize",
-      part: `authorization ${name}`,
-    });
-  }
-
-  /**
-   * On the server, last: this key is the client's only one. The others are revoked here and not before, so an
-   * update that ends early leaves the client with a key that works. Taken away, it goes first: access ends even
-   * where the client's machine cannot be reached.
-   */
-  #takeIntoUse(name: string, server: CacheServer, ready: pulumi.Resource): void {
-    this.#onServer(name, `${name}-access`, server, { run: "in-use", after: [ready] });
-  }
-
+  /** A step on a server, about this client's key there. */
   #onServer(
-    name: string,
-    step: string,
     server: CacheServer,
-    { run, ...more }: Pick<Step, "after" | "part"> & { run: string },
+    step: "authorization" | "access",
+    run: pulumi.Input<string>,
+    after: pulumi.Resource,
   ): pulumi.Resource {
-    return server.machine.step(
-      `${step}-${server.name}`,
-      {
-        run: pulumi.interpolate`${run} ${this.#keyFile}`,
-        // Whichever was authorized last: all of this client's.
-        undo: `revoke ${name}`,
-        stdin: pulumi.interpolate`${this.publicKey}\n`,
-        ...more,
-      },
-      this,
-    );
+    return server.machine.step(`${this.#name}-${step}-${server.name}`, {
+      run,
+      undo: "revoke",
+      stdin: pulumi.interpolate`${this.publicKey}\n`,
+      after: [after],
+      part: "authorizations",
+      of: this,
+    });
   }
 }
 
@@ -144,12 +140,20 @@ function serverForClient(
   priority: pulumi.Input<number> | undefined,
 ): pulumi.Output<ServerForClient> {
   return pulumi
-    .all([server.address, server.port, server.hostKey, server.trustedPublicKey, priority])
-    .apply(([address, port, hostKey, trustedPublicKey, priority]) => ({
+    .all([server.address, server.port, server.hostKey, priority])
+    .apply(([address, port, hostKey, priority]) => ({
       address,
       port,
       hostKey,
-      trustedPublicKeys: [trustedPublicKey],
       priority: priority ?? null,
     }));
+}
+
+function serverForIdentity({
+  address,
+  port,
+  hostKey,
+  trustedPublicKey,
+}: CacheServer): pulumi.Output<ServerForIdentity> {
+  return pulumi.output({ address, port, hostKey, trustedPublicKey });
 }

@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { generateSigningKeypair } from "../keys/signing-key.ts";
 import { Machine } from "./machine.ts";
 import type { MachineArgs } from "./machine-args.ts";
-import { settingsJson } from "./settings.ts";
+import { type ServerSettings, settingsJson } from "./settings.ts";
 import { storedKeypair } from "./stored-keypair.ts";
 
 export interface CacheServerArgs extends MachineArgs {
@@ -10,6 +10,12 @@ export interface CacheServerArgs extends MachineArgs {
   address?: pulumi.Input<string> | undefined;
   /** The port of its sshd, for clients. @default `connection.port`, or 22 */
   port?: pulumi.Input<number> | undefined;
+  /**
+   * Whether user nix-ssh is let in by the keys of our stacks alone. Otherwise keys from elsewhere, such as
+   * `nix.sshServe.keys`, count too, and are reported.
+   * @default false
+   */
+  onlyOurKeys?: pulumi.Input<boolean> | undefined;
   /** Any text; when it changes, the signing key is renewed. @default "1" */
   rotation?: pulumi.Input<string> | undefined;
 }
@@ -36,8 +42,12 @@ export class CacheServer extends pulumi.ComponentResource {
   readonly trustedPublicKey: pulumi.Output<string>;
   /** When the signing key was made: ISO 8601, UTC. */
   readonly keyCreated: pulumi.Output<string>;
+  /** The options of `services.nixos-cache.server` on this machine (nixos/module.nix). */
+  readonly settings: pulumi.Output<ServerSettings>;
   /** For a client's own steps on this machine. @internal */
   readonly machine: Machine;
+  /** The name of the signing key, for a client to say that it trusts it. @internal */
+  readonly signingKeyName: pulumi.Output<string>;
   /** What a client has to wait for: the machine serves, and goes on doing so. @internal */
   readonly ready: pulumi.Resource;
 
@@ -54,19 +64,20 @@ export class CacheServer extends pulumi.ComponentResource {
       args.rotation ?? "1",
       this,
     );
-    const keyName = pulumi.unsecret(key.name);
+    this.signingKeyName = pulumi.unsecret(key.name);
     this.trustedPublicKey = pulumi.unsecret(key.publicKey);
     this.keyCreated = pulumi.unsecret(key.created);
 
+    this.settings = pulumi
+      .output(args.onlyOurKeys)
+      .apply((onlyOurKeys = false): ServerSettings => ({ onlyOurKeys }));
+
     this.machine = new Machine(name, args, this);
-    const signing = this.machine.step(`${name}-signing`, {
-      run: pulumi.interpolate`signing-key ${keyName}`,
-      undo: pulumi.interpolate`remove-signing-key ${keyName}`,
-      stdin: key.privateKey,
-      replaceOn: keyName,
-      part: "signing",
+    this.ready = this.machine.role({
+      role: "server",
+      settings: this.settings.apply(settingsJson),
+      keys: { name: "signing", word: this.signingKeyName, stdin: key.privateKey },
     });
-    this.ready = this.machine.settle("server", settingsJson({}), [signing]);
 
     this.registerOutputs({
       address: this.address,
@@ -74,6 +85,7 @@ export class CacheServer extends pulumi.ComponentResource {
       hostKey: this.hostKey,
       trustedPublicKey: this.trustedPublicKey,
       keyCreated: this.keyCreated,
+      settings: this.settings,
     });
   }
 }

@@ -5,3 +5,4 @@ export { CacheClient, type CacheClientArgs } from "./cache-client.ts";
 export { CacheServer, type CacheServerArgs } from "./cache-server.ts";
 export type { ConnectionArgs } from "./connection.ts";
 export type { MachineArgs } from "./machine-args.ts";
+export { thisStack } from "./owner.ts";

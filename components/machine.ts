@@ -1,158 +1,223 @@
 import { remote } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import {
-  agentPath,
-  agentScript,
-  installAgent,
-  machineDefaults,
-  packed,
-  removeAgent,
-} from "../machine/agent.ts";
-import { asRoot } from "../machine/as-root.ts";
 import { type Drift, noDrift, type Part } from "../machine/drift.ts";
-import { plainWords } from "../machine/plain-words.ts";
+import {
+  callHelper,
+  callHelperToUndo,
+  helperChecksums,
+  helperFolder,
+  helperFolders,
+  moduleVersion,
+} from "../machine/helper.ts";
+import {
+  defaultOptions,
+  type MachineOptions,
+  optionWords,
+  reasonWords,
+} from "../machine/options.ts";
+import { quoted } from "../machine/quoted.ts";
 import { commandConnection, dialsFor } from "./connection.ts";
 import type { MachineArgs } from "./machine-args.ts";
+import { ownerOf } from "./owner.ts";
 import { showPlan } from "./plan.ts";
 
-/** One call of the helper on a machine, and the one that undoes it (see machine/agent.sh). */
+/** One call of the helper on a machine, and the one that undoes it (see machine/helper/main.sh). */
 export interface Step {
   /** The helper's words, for a new step and for a changed one. */
   run: pulumi.Input<string>;
   /** The helper's words when the step is taken away; run with the old `stdin`. */
-  undo?: pulumi.Input<string>;
+  undo: pulumi.Input<string>;
   /** Text for the helper. The only way for a secret. */
-  stdin?: pulumi.Input<string>;
+  stdin: pulumi.Input<string>;
   /** A change of it replaces the step: the new one runs first, the old one is undone at the end of the update. */
   replaceOn?: pulumi.Input<string>;
   /** What comes before this step, besides the helper itself. */
   after?: pulumi.Resource[];
-  /** What it is taken again for, once that has drifted. @default only when everything has */
-  part?: Part;
-  /** How often the machine is dialled again before the step fails. @default as in `commandConnection` */
-  dialErrorLimit?: pulumi.Input<number>;
+  /** What it is taken again for, once that has drifted. */
+  part: Part;
+  /** The component whose step it is. @default the machine's own */
+  of?: pulumi.ComponentResource;
+}
+
+/** What the steps that make a machine a server or a client have in common. */
+export interface RoleSteps {
+  role: "server" | "client";
+  /** The settings, one line of JSON. */
+  settings: pulumi.Output<string>;
+  /** What comes before the machine is rebuilt. */
+  after?: pulumi.Resource[];
+  /** The step that brings the role's keys: it also confirms the rebuild. The helper gets the settings, then these. */
+  keys: {
+    name: "signing" | "identity";
+    /** A word for the helper, as in `signing NAME`; a change of it replaces the step. */
+    word?: pulumi.Input<string>;
+    stdin: pulumi.Input<string>;
+    after?: pulumi.Resource[];
+  };
 }
 
 /** A machine with our helper on it: the one way in which components act on it. */
 export class Machine {
-  readonly agent: remote.Command;
   readonly #name: string;
   readonly #args: MachineArgs;
-  readonly #parent: pulumi.Resource;
+  readonly #component: pulumi.ComponentResource;
   readonly #abandoned: boolean;
   readonly #drift: Drift;
+  readonly #options: pulumi.Output<MachineOptions>;
+  readonly #helper: pulumi.Resource;
 
   /**
-   * Puts the helper on the machine, as the resource `<name>-agent`.
+   * Puts the helper on the machine, as the resource `<name>-helper`.
+   * @param component whose machine it is
    * @param abandoned the machine is not contacted any more, neither to change it nor to clean up
    */
   constructor(
     name: string,
     args: MachineArgs,
-    parent: pulumi.Resource,
+    component: pulumi.ComponentResource,
     { abandoned = false } = {},
   ) {
     this.#name = name;
     this.#args = args;
-    this.#parent = parent;
+    this.#component = component;
     this.#abandoned = abandoned;
     this.#drift = args.drift ?? noDrift;
-    const { rebuild, confirmWithin, onlyOurs } = args;
-    const script = pulumi.output({ rebuild, confirmWithin, onlyOurs }).apply(agentScript);
-    this.agent = this.#command(
-      `${name}-agent`,
+    const { rebuild, confirmWithin, onlyOurs, takeOver } = args;
+    this.#options = pulumi.output({ rebuild, confirmWithin, onlyOurs, takeOver });
+    const reason = this.#reason("helper");
+    this.#helper = new remote.CopyToRemote(
+      `${name}-helper`,
       {
-        run: script.apply(installAgent),
-        undo: removeAgent,
-        stdin: script.apply(packed),
-        part: "agent",
+        connection: commandConnection(args.connection),
+        // Files by their paths: the engine keeps their hash in the state, and not the text.
+        source: new pulumi.asset.AssetArchive({
+          steps: new pulumi.asset.FileArchive(helperFolders.steps),
+          nixos: new pulumi.asset.FileArchive(helperFolders.nixos),
+          SHA256SUMS: new pulumi.asset.StringAsset(helperChecksums),
+        }),
+        remotePath: pulumi.output(args.connection.user).apply(helperFolder),
+        ...(reason !== undefined && { triggers: [reason] }),
       },
-      { parent },
+      { parent: component, ...this.#resourceOptions(reason, "triggers") },
     );
   }
 
-  /** Declares a step on this machine, as a child of `parent`, by default of the machine's own component. */
-  step(name: string, step: Step, parent = this.#parent): remote.Command {
-    const call = (words: pulumi.Input<string>) => pulumi.interpolate`${agentPath} ${words}`;
-    return this.#command(
-      name,
-      { ...step, run: call(step.run), ...(step.undo !== undefined && { undo: call(step.undo) }) },
-      { parent, dependsOn: [this.agent, ...(step.after ?? [])] },
-    );
+  /** Declares a step on this machine, as a child of its component. */
+  step(name: string, { run, undo, stdin, replaceOn, after = [], part, of }: Step): remote.Command {
+    const component = of ?? this.#component;
+    return this.#command(name, { run, undo, stdin, replaceOn, part }, component, after);
   }
 
   /**
    * Declares the two steps that make a machine a server or a client: the first writes its settings and rebuilds,
-   * which the machine takes back unless the second confirms it over a new connection.
+   * which the machine takes back unless the second confirms it over a new connection, and brings the keys.
    * @returns what to wait for
    */
-  settle(
-    role: "server" | "client",
-    settings: pulumi.Input<string>,
-    after: pulumi.Resource[],
-  ): pulumi.Resource {
-    const part: Part = `settings ${role}`;
-    const written = this.step(`${this.#name}-settings`, {
-      run: `settings ${role}`,
-      undo: `remove-settings ${role}`,
-      stdin: settings,
+  role({ role, settings, after = [], keys }: RoleSteps): pulumi.Resource {
+    const words = this.#options.apply(
+      (options) => `--module ${moduleVersion} ${optionWords(options)}`,
+    );
+    const written = this.#command(
+      `${this.#name}-settings`,
+      {
+        run: pulumi.interpolate`settings ${role} ${words}`,
+        undo: pulumi.interpolate`remove-settings ${role} ${this.#options.apply(optionWords)}`,
+        stdin: settings,
+        part: `settings ${role}`,
+      },
+      this.#component,
       after,
-      part,
-    });
-    // Nothing is there to confirm, and without a `delete` the step leaves the state on its own.
-    if (this.#abandoned) return written;
-    if (this.#args.plan)
-      showPlan(this.#name, this.#args, role, pulumi.output(settings), this.#parent);
-    return this.step(`${this.#name}-confirm`, {
-      run: `confirm ${role}`,
-      stdin: settings,
-      after: [written],
-      part,
-      // Until the machine has gone back, if it cannot be reached before: then it tells what happened.
-      dialErrorLimit: pulumi
-        .output(this.#args.confirmWithin)
-        .apply((seconds = machineDefaults.confirmWithin) => dialsFor(seconds + 20)),
-    });
+    );
+    if (this.#args.plan && !this.#abandoned) {
+      showPlan(this.#name, this.#args.connection, this.#options, role, settings, this.#component);
+    }
+    const word = keys.word === undefined ? "" : pulumi.interpolate` ${keys.word}`;
+    return this.#command(
+      `${this.#name}-${keys.name}`,
+      {
+        run: pulumi.interpolate`${keys.name}${word} ${words}`,
+        undo: pulumi.interpolate`remove-${keys.name}${word}`,
+        stdin: pulumi.interpolate`${settings}${keys.stdin}`,
+        replaceOn: keys.word,
+        part: `keys ${role}`,
+        also: `settings ${role}`,
+        // Until the machine has gone back, if it cannot be reached before: then it tells what happened.
+        dialErrorLimit: this.#options.apply(({ confirmWithin = defaultOptions.confirmWithin }) =>
+          dialsFor(confirmWithin + 20),
+        ),
+      },
+      this.#component,
+      [written, ...(keys.after ?? [])],
+    );
   }
 
   #command(
     name: string,
-    { run, undo, stdin, replaceOn, part, dialErrorLimit }: Step,
-    opts: pulumi.CustomResourceOptions,
+    {
+      run,
+      undo,
+      stdin,
+      replaceOn,
+      part,
+      also = part,
+      dialErrorLimit,
+    }: {
+      run: pulumi.Input<string>;
+      undo: pulumi.Input<string>;
+      stdin: pulumi.Input<string>;
+      replaceOn?: pulumi.Input<string> | undefined;
+      part: Part;
+      also?: Part;
+      dialErrorLimit?: pulumi.Input<number>;
+    },
+    component: pulumi.ComponentResource,
+    after: pulumi.Resource[],
   ): remote.Command {
-    const { user } = this.#args.connection;
-    const rooted = (command: pulumi.Input<string>) =>
-      pulumi.all([command, user]).apply(([command, user]) => asRoot(command, user));
-    const reason = this.#drift.get(part ?? "everything") ?? this.#drift.get("everything");
-    const update = rooted(run);
+    const call = (call: typeof callHelper, words: pulumi.Input<string>) =>
+      pulumi
+        .all([words, ownerOf(component, this.#component), this.#args.connection.user])
+        .apply(([words, owner, user]) => call(`${words.trimEnd()} --owner ${quoted(owner)}`, user));
+    const reason = this.#reason(part) ?? this.#reason(also);
+    const update = call(callHelper, run);
     return new remote.Command(
       name,
       {
         connection: commandConnection(this.#args.connection, dialErrorLimit),
-        create: reason === undefined ? update : pulumi.interpolate`${update}${because(reason)}`,
+        create:
+          reason === undefined ? update : pulumi.interpolate`${update} ${reasonWords(reason)}`,
         update,
-        ...(undo !== undefined && { delete: rooted(undo) }),
-        ...(stdin !== undefined && { stdin }),
+        delete: call(callHelperToUndo, undo),
+        stdin,
         ...(replaceOn !== undefined && { triggers: [replaceOn] }),
         addPreviousOutputInEnv: false,
       },
-      { ...opts, ...this.#options(reason) },
+      {
+        parent: component,
+        dependsOn: [this.#helper, ...after],
+        ...this.#resourceOptions(reason, "create"),
+      },
     );
   }
 
-  /**
-   * Drift reaches the engine as a change of `create`, which makes it run `update`. Without drift a change of
-   * `create` is none, so a machine that is as it should be shows no change, also right after a repair. A step that
-   * is made anew takes the new `create` all the same. (`update` would not do for this: ignored, it would stay what
-   * it was at the last drift, while the helper, the user or the steps' words change.)
-   */
-  #options(reason: string | undefined): pulumi.CustomResourceOptions {
-    if (this.#abandoned) return { retainOnDelete: true, ignoreChanges: ["*"] };
-    return reason === undefined ? { ignoreChanges: ["create"] } : {};
+  #reason(part: Part): string | undefined {
+    return this.#drift.get(part) ?? this.#drift.get("everything");
   }
-}
 
-/** Two more words of a command, which it ignores: they are for the person who reads the preview. */
-function because(reason: string): string {
-  return ` --because '${plainWords(reason, 400)}'`;
+  /**
+   * Drift reaches the engine as a change of the input `changed`, which makes it run the step again. Without drift a
+   * change of that input is none, so a machine that is as it should be shows no change, also right after a repair.
+   * (Of a command it is `create`, and not `update`: ignored, that would stay what it was at the last drift, while the
+   * user or the steps' words change. A step that is made anew takes the new `create` all the same.)
+   */
+  #resourceOptions(
+    reason: string | undefined,
+    changed: "create" | "triggers",
+  ): pulumi.CustomResourceOptions {
+    if (this.#abandoned) return { retainOnDelete: true, ignoreChanges: ["*"] };
+    return {
+      ...(reason === undefined && { ignoreChanges: [changed] }),
+      // Of a command they end the dialling alone: what has begun goes on.
+      ...(this.#args.silent && { customTimeouts: { create: "30s", update: "30s" } }),
+    };
+  }
 }

@@ -1,7 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
+import type { MachineOptions } from "../machine/options.ts";
 import { planFor } from "../machine/plan.ts";
 import { sshLogin } from "../machine/ssh-login.ts";
-import type { MachineArgs } from "./machine-args.ts";
+import type { ConnectionArgs } from "./connection.ts";
 
 /**
  * In a preview, shows on a component what a rebuild of its machine would change. A machine that cannot say so is
@@ -11,7 +12,8 @@ import type { MachineArgs } from "./machine-args.ts";
  */
 export function showPlan(
   name: string,
-  { connection, rebuild, confirmWithin, onlyOurs }: MachineArgs,
+  connection: ConnectionArgs,
+  options: pulumi.Output<MachineOptions>,
   role: "server" | "client",
   settings: pulumi.Output<string>,
   on: pulumi.Resource,
@@ -20,7 +22,7 @@ export function showPlan(
   // The engine would otherwise end the preview before the answer.
   const done = pulumi.runtime.rpcKeepAlive();
   const title = `plan for ${name} (${role})`;
-  const machine = pulumi.output({ connection, rebuild, confirmWithin, onlyOurs });
+  const machine = pulumi.output({ connection, options });
   Promise.all([whenKnown(machine), whenKnown(settings)])
     .then(async ([machine, settings]) => {
       if (machine === undefined) return;
@@ -30,8 +32,7 @@ export function showPlan(
         { ...machine, role, settings: settings ?? "" },
         sshLogin(machine.connection),
       );
-      const without =
-        settings === undefined ? ", without the settings, whose key is still to be made" : "";
+      const without = settings === undefined ? ", without settings that are not known yet" : "";
       await pulumi.log.info(`${title}${without}: ${lines.join("\n")}`, on);
     })
     .catch((error: Error) => pulumi.log.warn(`no ${title}: ${error.message}`, on))

@@ -1,39 +1,52 @@
-import { moduleVersion } from "../machine/agent.ts";
+/** The options of `services.nixos-cache.server` (nixos/module.nix). */
+export interface ServerSettings {
+  onlyOurKeys: boolean;
+}
 
-/** What the module reads from `client.json`: this machine fetches. */
+/** The options of `services.nixos-cache.client` (nixos/module.nix). */
 export interface ClientSettings {
   servers: Record<string, ServerForClient>;
 }
 
-/** `server.json` needs no more than to be there: this machine serves. */
-export type ServerSettings = Record<string, never>;
-
-/** A cache as its client has to know it. */
+/** A cache as its client's configuration has to know it. */
 export interface ServerForClient {
   /** Host name or address, as the client resolves it. */
   address: string;
   port: number;
   /** sshd's host key, `type base64`. */
   hostKey: string;
-  /** `name:base64` each (nix.conf(5), `trusted-public-keys`). */
-  trustedPublicKeys: string[];
   /** Lower is asked first; `null` leaves it to Nix, which asks an SSH store before the public caches. */
   priority: number | null;
 }
 
 /**
- * The text of a settings file. It carries the module's version, so that a new module counts as a change.
- * Two spaces an indent: people read the file on the machine, and Pulumi shows a change of it as JSON.
+ * The text of a machine's settings: one line of JSON without spaces, keys sorted, as `builtins.toJSON` writes it. So a
+ * machine can compare it with what its running system was built with.
  */
-export function settingsJson(settings: ClientSettings | ServerSettings): string {
-  return `${JSON.stringify({ module: moduleVersion, ...settings }, null, 2)}\n`;
+export function settingsJson(settings: ServerSettings | ClientSettings): string {
+  return `${canonical(settings)}\n`;
 }
 
-/** What `pai-identity` sends: where to try the new key, then the key itself (machine/agent.sh, `identity`). */
-export function identityInput(
-  servers: Pick<ServerForClient, "address" | "port" | "hostKey">[],
-  privateKey: string,
-): string {
-  const places = servers.map(({ address, port, hostKey }) => `${address} ${port} ${hostKey}\n`);
-  return `${places.join("")}\n${privateKey}`;
+function canonical(value: unknown): string {
+  if (typeof value !== "object" || value === null) return JSON.stringify(value);
+  // Nix sorts by bytes, and JSON.stringify would put names that are numbers first.
+  const entries = Object.entries(value).sort(([a], [b]) =>
+    Buffer.compare(Buffer.from(a), Buffer.from(b)),
+  );
+  return `{${entries.map(([key, inner]) => `${JSON.stringify(key)}:${canonical(inner)}`).join(",")}}`;
+}
+
+/** A server as its client's step `identity` gets it: where to try the new key, and what to trust its signatures by. */
+export interface ServerForIdentity extends Pick<ServerForClient, "address" | "port" | "hostKey"> {
+  /** `name:base64` (nix.conf(5), `trusted-public-keys`). */
+  trustedPublicKey: string;
+}
+
+/** What the step `identity` gets after the settings: the servers, a line each, and the private key. */
+export function identityInput(servers: ServerForIdentity[], privateKey: string): string {
+  const lines = servers.map(
+    ({ address, port, hostKey, trustedPublicKey }) =>
+      `${address} ${port} ${hostKey} ${trustedPublicKey}\n`,
+  );
+  return `${lines.join("")}\n${privateKey}`;
 }

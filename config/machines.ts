@@ -1,10 +1,8 @@
+import type { MachineOptions } from "../machine/options.ts";
 import type { StackConfig } from "./stack-config.ts";
 
 /** What the settings say of a machine, whatever it does. */
-export type MachineSettings = Pick<
-  StackConfig["servers"][string],
-  "connection" | "rebuild" | "confirmWithin" | "onlyOurs"
->;
+export type MachineSettings = MachineOptions & Pick<StackConfig["servers"][string], "connection">;
 
 /** The machines that may be contacted, by name: each once, though it may serve and fetch; none that is gone. */
 export function machinesOf({

@@ -1,4 +1,4 @@
-import { machineDefaults } from "../machine/agent.ts";
+import { defaultOptions } from "../machine/options.ts";
 import { namespace } from "./config-error.ts";
 import type { StackConfig } from "./stack-config.ts";
 
@@ -41,22 +41,35 @@ function serversWithOneAddress({ servers }: StackConfig): string[] {
   );
 }
 
+/** By what is one machine's alone: its place in the network, and its host key. */
 function machinesWithTwoNames({ servers, clients }: StackConfig): string[] {
-  const mistakes = (["servers", "clients"] as const).flatMap((group) => {
-    const own = Object.entries({ servers, clients }[group]);
-    const others = group === "clients" ? Object.entries(servers) : [];
-    const places = [...others, ...own].map(
-      ([name, { connection }]) => [name, placeOf(connection)] as const,
+  // A machine in both roles counts where it serves, so that each mistake is told once.
+  const machines = [
+    ...Object.entries(servers).map(([name, { connection }]) => ({
+      name,
+      connection,
+      group: "servers",
+    })),
+    ...Object.entries(clients)
+      .filter(([name]) => !Object.hasOwn(servers, name))
+      .map(([name, { connection }]) => ({ name, connection, group: "clients" })),
+  ];
+  return machines.flatMap(({ name, connection, group }, i) => {
+    const before = (isSame: (other: Connection) => boolean) =>
+      machines.slice(0, i).find((other) => isSame(other.connection))?.name;
+    const atHost = before((other) => placeOf(other) === placeOf(connection));
+    const withKey = before((other) => bare(other.hostKey) === bare(connection.hostKey));
+    const other = atHost ?? withKey;
+    if (other === undefined) return [];
+    const shared =
+      atHost === undefined
+        ? `hostKey is ${bare(connection.hostKey)}`
+        : `host is ${placeOf(connection)}`;
+    return (
+      `${namespace}:${group}.${name}.connection.${shared}, like that of ${other}: ` +
+      `write its own, or call the machine ${other} in both places`
     );
-    return repetitions(places)
-      .filter(([name, , other]) => name !== other && own.some(([ownName]) => ownName === name))
-      .map(
-        ([name, place, other]) =>
-          `${namespace}:${group}.${name}.connection.host is ${place}, like that of ${other}: ` +
-          `write its own, or call the machine ${other} in both places`,
-      );
   });
-  return [...new Set(mistakes)];
 }
 
 function namesWithTwoMachines({ servers, clients }: StackConfig): string[] {
@@ -64,7 +77,7 @@ function namesWithTwoMachines({ servers, clients }: StackConfig): string[] {
     const server = Object.hasOwn(servers, name) ? servers[name] : undefined;
     return server === undefined ||
       (placeOf(server.connection) === placeOf(connection) &&
-        server.connection.hostKey.trim() === connection.hostKey.trim())
+        bare(server.connection.hostKey) === bare(connection.hostKey))
       ? []
       : `${namespace}:clients.${name}.connection is another than that of the server ${name}: write the same, or another name`;
   });
@@ -84,23 +97,29 @@ function rolesThatDiffer({ servers, clients }: StackConfig): string[] {
   });
 }
 
-function sharedSettings({
-  connection,
-  rebuild,
-  confirmWithin,
-  onlyOurs,
-}: StackConfig["servers" | "clients"][string]): Record<string, unknown> {
+function sharedSettings({ connection, ...options }: Machine): Record<string, unknown> {
+  const { rebuild, confirmWithin, onlyOurs, takeOver } = { ...defaultOptions, ...options };
   return {
     "connection.user": connection.user ?? "root",
+    "rebuild.by": rebuild?.by,
     "rebuild.from": rebuild?.from,
     "rebuild.attribute": rebuild?.attribute,
-    confirmWithin: confirmWithin ?? machineDefaults.confirmWithin,
-    onlyOurs: onlyOurs ?? machineDefaults.onlyOurs,
+    confirmWithin,
+    onlyOurs,
+    takeOver,
   };
 }
 
-function placeOf({ host, port = 22 }: StackConfig["servers"][string]["connection"]): string {
+type Machine = StackConfig["servers" | "clients"][string];
+type Connection = Machine["connection"];
+
+function placeOf({ host, port = 22 }: Connection): string {
   return `${host.toLowerCase()} port ${port}`;
+}
+
+/** A host key without its comment. */
+function bare(hostKey: string): string {
+  return hostKey.trim().split(/\s+/).slice(0, 2).join(" ");
 }
 
 /** Each name whose value stood under another name before, with that value and that other name. */

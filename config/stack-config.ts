@@ -64,6 +64,12 @@ const attributeAdvice = "write the name of a nixosConfigurations entry, like pai
 const rebuild = z
   .strictObject(
     {
+      by: z
+        .enum(["pulumi", "owner"], {
+          error:
+            "is neither pulumi nor owner: write owner if you deploy this machine's settings yourself",
+        })
+        .optional(),
       from: z
         .enum(["flake", "channel"], {
           error: "is neither flake nor channel: write what /etc/nixos is built from",
@@ -76,8 +82,14 @@ const rebuild = z
     },
     { error: "is no group of settings: write { from: flake, attribute: … }" },
   )
-  .superRefine(({ from, attribute }, context) => {
-    if (from === "channel" && attribute !== undefined) {
+  .superRefine(({ by, from, attribute }, context) => {
+    for (const [setting, value] of Object.entries({ from, attribute })) {
+      if (by === "owner" && value !== undefined) {
+        const message = "is for rebuilds by pulumi: take it out, or write by: pulumi";
+        context.addIssue({ code: "custom", path: [setting], message });
+      }
+    }
+    if (by !== "owner" && from === "channel" && attribute !== undefined) {
       context.addIssue({
         code: "custom",
         path: ["attribute"],
@@ -88,7 +100,10 @@ const rebuild = z
 
 const confirmWithin = "is no number of seconds: write a whole number from 10 to 3600, like 60";
 
-/** What a machine is told in either role. */
+const yes = (whatFor: string) =>
+  z.boolean({ error: `is neither true nor false: write true ${whatFor}` }).optional();
+
+/** The options of a machine in either role (machine/options.ts). */
 const machine = {
   rebuild: rebuild.optional(),
   confirmWithin: z
@@ -96,12 +111,8 @@ const machine = {
     .min(10, confirmWithin)
     .max(3600, confirmWithin)
     .optional(),
-  onlyOurs: z
-    .boolean({
-      error:
-        "is neither true nor false: write true to refuse rebuilds that would change more than the cache",
-    })
-    .optional(),
+  onlyOurs: yes("to refuse rebuilds that would change more than the cache"),
+  takeOver: yes("to take the machine over from another stack"),
 };
 
 // At the top, Pulumi hands over every value as text.
@@ -115,10 +126,14 @@ const server = z.strictObject(
     address: hostName.optional(),
     port: port.optional(),
     rotation: rotation.optional(),
+    onlyOurKeys: yes("to end the access of keys that are not of this stack"),
     ...machine,
   },
   { error: "is no group of settings: write { connection: { host: …, hostKey: … } }" },
 );
+
+const priority =
+  "is no priority: write a whole number from 0 to 2147483647; cache.nixos.org has 40";
 
 const client = z.strictObject(
   {
@@ -129,13 +144,13 @@ const client = z.strictObject(
       })
       .min(1, "is empty: write the names of its servers, like [kalaw]"),
     priority: z
-      .int({ error: "is no priority: write a whole number from 0 on; cache.nixos.org has 40" })
-      .min(0, "is no priority: write a whole number from 0 on; cache.nixos.org has 40")
+      .int({ error: priority })
+      .min(0, priority)
+      // Nix reads it as a number of 32 bits, and leaves out a cache with more.
+      .max(2_147_483_647, priority)
       .optional(),
     rotation: rotation.optional(),
-    gone: z
-      .boolean({ error: "is neither true nor false: write true if the machine is lost" })
-      .optional(),
+    gone: yes("if the machine is lost"),
     ...machine,
   },
   { error: "is no group of settings: write { connection: {…}, servers: [kalaw] }" },
@@ -189,7 +204,7 @@ export function parseStackConfig(settings: Record<string, string>): StackConfig 
   );
   const mistakes = parsed.success
     ? mistakesBetweenMachines(parsed.data)
-    : parsed.error.issues.flatMap(describe);
+    : describeEach(parsed.error.issues);
   if (mistakes.length > 0 || !parsed.success) {
     throw new ConfigError(mistakes.join("\n"));
   }
@@ -226,18 +241,29 @@ function complaintAboutHostKey(text: string): string | undefined {
   }
 }
 
-/** zod's issues in words: `nixos-cache:servers.kalaw.connection.hostKey is missing: write …`. */
-function describe(issue: z.core.$ZodIssue): string[] {
+/** What is wrong with each setting, once: several issues of one value are one mistake. */
+function describeEach(issues: z.core.$ZodIssue[]): string[] {
+  const mistakes = new Map<string, string>();
+  for (const issue of issues) {
+    for (const [setting, words] of describe(issue)) {
+      if (!mistakes.has(setting)) mistakes.set(setting, `${setting} ${words}`);
+    }
+  }
+  return [...mistakes.values()];
+}
+
+/** zod's issues in words: `nixos-cache:servers.kalaw.connection.hostKey`, and `is missing: write …`. */
+function describe(issue: z.core.$ZodIssue): [setting: string, words: string][] {
   switch (issue.code) {
     case "unrecognized_keys":
-      return issue.keys.map(
-        (key) =>
-          `${settingName([...issue.path, key])} is no setting: write one of ${settingsAt(issue.path).join(", ")}`,
-      );
+      return issue.keys.map((key) => [
+        settingName([...issue.path, key]),
+        `is no setting: write one of ${settingsAt(issue.path).join(", ")}`,
+      ]);
     case "invalid_key":
-      return issue.issues.map((inner) => `${settingName(issue.path)} ${inner.message}`);
+      return issue.issues.map(({ message }) => [settingName(issue.path), message]);
     default:
-      return [`${settingName(issue.path)} ${issue.message}`];
+      return [[settingName(issue.path), issue.message]];
   }
 }
 

@@ -50,18 +50,10 @@ export function sshKeypairFromRaw(
  * @param publicKey one line, `type base64 [comment]`
  */
 export function sshFingerprint(publicKey: string): string {
-  return `SHA256:${digest(publicKey).toString("base64").replaceAll("=", "")}`;
-}
-
-/** The same fingerprint in base64url and without its `SHA256:`, fit for a file's name. */
-export function fingerprintForFileName(publicKey: string): string {
-  return digest(publicKey).toString("base64url");
-}
-
-function digest(publicKey: string): Buffer {
   const blob = publicKey.split(" ")[1];
   if (blob === undefined) {
     throw new Error("not an SSH public key line: expected `type base64 [comment]`");
   }
-  return createHash("sha256").update(Buffer.from(blob, "base64")).digest();
+  const digest = createHash("sha256").update(Buffer.from(blob, "base64")).digest("base64");
+  return `SHA256:${digest.replaceAll("=", "")}`;
 }

@@ -1,14 +1,16 @@
-import { type Observation, otherHelper } from "./observation.ts";
+import { isHandedOn, type Observation, otherHelper } from "./observation.ts";
 
 /** What can drift on a machine: the steps that made it, or `everything`, what no step is without. */
-export type Part =
-  | "everything"
-  | "agent"
-  | "signing"
-  | "identity"
-  | "settings server"
-  | "settings client"
-  | `authorization ${string}`;
+export const parts = [
+  "everything",
+  "helper",
+  "settings server",
+  "settings client",
+  "keys server",
+  "keys client",
+  "authorizations",
+] as const;
+export type Part = (typeof parts)[number];
 
 /** The steps of a machine that have to be taken again, each with the reason: words and the time, ISO 8601, UTC. */
 export type Drift = ReadonlyMap<Part, string>;
@@ -36,21 +38,33 @@ export function driftOf(observation: Observation | undefined, at: Date): Drift {
 export function driftInWords(
   name: string,
   observation: Observation,
-): { severity: "warn" | "info"; text: string } | undefined {
+): { severity: "warn" | "info"; text: string }[] {
   if (observation.state === "unknown") {
-    return {
-      severity: "warn",
-      text: `${name}: could not be observed, so whether it has drifted is unknown: ${observation.reason}`,
-    };
+    const text = `${name}: could not be observed, so whether it has drifted is unknown: ${observation.reason}`;
+    return [{ severity: "warn", text }];
   }
-  if (observation.state === "new" || observation.drift.size === 0) return undefined;
+  if (observation.state === "new") return [];
+  const notes = observation.notes.map((words) => ({
+    severity: "warn" as const,
+    text: `${name}: ${words}`,
+  }));
+  if (observation.drift.size === 0) return notes;
   const words = [...new Set(observation.drift.values())];
-  // So it is after every change of this program or of the machine's options, too.
-  if (words.length === 1 && words[0] === otherHelper) {
-    return { severity: "info", text: `${name}: ${otherHelper}. \`pulumi up\` replaces it.` };
+  // What nobody has done to the machine: so it is after a change of this program, or of the stack file.
+  const [only = ""] = words.length === 1 ? words : [];
+  const end = only === otherHelper ? "replaces it" : isHandedOn(only) ? "hands it on" : undefined;
+  if (end !== undefined) {
+    return [{ severity: "info", text: `${name}: ${only}. \`pulumi up\` ${end}.` }, ...notes];
   }
-  return {
-    severity: "warn",
-    text: `${name} has drifted: ${words.join("; ")}. \`pulumi up\` repairs it.`,
-  };
+  const text = `${name} has drifted: ${words.join("; ")}. \`pulumi up\` ${repair(words)}.`;
+  return [{ severity: "warn", text }, ...notes];
+}
+
+/** What an update does about it. What a machine's owner deploys themselves, it can only ask for. */
+function repair(words: readonly string[]): string {
+  const toDeploy = words.filter((each) => each.startsWith("its owner has deployed"));
+  if (toDeploy.length === 0) return "repairs it";
+  return toDeploy.length === words.length
+    ? "says what to deploy"
+    : "repairs what it can, and says what to deploy";
 }

@@ -1,4 +1,4 @@
-import type { Part } from "./drift.ts";
+import { type Part, parts } from "./drift.ts";
 import { plainWords } from "./plain-words.ts";
 
 /** What one look at a machine has shown. */
@@ -7,54 +7,78 @@ export type Observation =
   | { state: "new" }
   /** Nobody can say; the reason in words. */
   | { state: "unknown"; reason: string }
-  /** The parts that are not as they were left, each with what is wrong; none if all is well. */
-  | { state: "known"; drift: ReadonlyMap<Part, string> };
+  | {
+      state: "known";
+      /** The parts that are not as they were left, each with what is wrong; none if all is well. */
+      drift: ReadonlyMap<Part, string>;
+      /** What a person should know, and no step repairs. */
+      notes: readonly string[];
+    };
 
 /** Said of a helper that this program did not put there like this. */
-export const otherHelper =
-  "its helper is another than this program has: from another version, with other settings, or changed by hand";
+export const otherHelper = "its helper is another than this program has: from another version";
 
-const partPattern =
-  /^(signing|identity|agent|settings (server|client)|authorization [a-z0-9-]{1,63})$/;
+/** Said of a machine whose role was another component's of this stack: of one that was renamed, for example. */
+const handedOn = (role: string, component: string) =>
+  `its part as a ${role} is still that of the component ${component}`;
+export const isHandedOn = (words: string): boolean => /^its part as a \w+ is still/.test(words);
+
+/** What an answer is compared with. */
+export interface Expected {
+  /** SHA-256 of the list of the helper's files, in hex. */
+  helper: string;
+  /** The stack that asks: organization/project/stack. */
+  stack: string;
+  /** The machine's component in that stack. @default any */
+  component?: string | undefined;
+}
 
 /**
- * Reads what the helper's step `observe` has printed, TAB-separated:
- *
- *     new                  nothing of ours is there
- *     helper  SHA256       of the helper that is there
- *     drift   PART  WORDS
- *     end                  the last line
+ * Reads what the helper's step `observe` has printed (machine/helper/observe.sh).
  *
  * Strict: what is not whole, or has any other line, is unknown, and never a machine without drift.
  * @param text the step's stdout
- * @param expectedHelper SHA-256 of the helper that should be there, in hex
  */
-export function parseObservation(text: string, expectedHelper: string): Observation {
+export function parseObservation(text: string, expected: Expected): Observation {
   const lines = text.split("\n");
   if (lines.pop() !== "" || lines.pop() !== "end") return unknown("its answer is not whole");
   if (lines.length === 1 && lines[0] === "new") return { state: "new" };
   const helpers: string[] = [];
+  const notes: string[] = [];
   const drift = new Map<Part, string>();
   for (const line of lines) {
-    const [kind, first = "", words, ...more] = line.split("\t");
-    if (kind === "helper" && /^[0-9a-f]{64}$/.test(first) && words === undefined) {
+    const [kind, ...fields] = line.split("\t");
+    const [first = "", second = ""] = fields;
+    if (kind === "helper" && /^[0-9a-f]{64}$/.test(first) && fields.length === 1) {
       helpers.push(first);
-    } else if (kind === "drift" && isPart(first) && words !== undefined && more.length === 0) {
+    } else if (kind === "drift" && isPart(first) && fields.length === 2) {
       const before = drift.get(first);
-      drift.set(first, plainWords(before === undefined ? words : `${before}, ${words}`));
+      drift.set(first, plainWords(before === undefined ? second : `${before}, ${second}`));
+    } else if (kind === "note" && fields.length === 1) {
+      notes.push(plainWords(first));
+    } else if (kind === "owner" && fields.length === 3) {
+      const [, , component] = fields;
+      if (second !== expected.stack) {
+        notes.push(
+          `its part as a ${plainWords(first)} belongs to the stack ${plainWords(second)} now: this stack changes it only with takeOver: true`,
+        );
+      } else if (expected.component !== undefined && component !== expected.component) {
+        // All of its steps, for the other component may have undone any of them.
+        drift.set("everything", handedOn(plainWords(first), plainWords(component ?? "")));
+      }
     } else {
       return unknown(`its answer has a line that is none of ours: ${plainWords(line)}`);
     }
   }
   if (helpers.length > 1) return unknown("its answer names two helpers");
-  if (!drift.has("agent") && helpers[0] !== expectedHelper) {
-    drift.set("agent", helpers[0] === undefined ? "its helper is missing" : otherHelper);
+  if (!drift.has("helper") && !drift.has("everything") && helpers[0] !== expected.helper) {
+    drift.set("helper", helpers[0] === undefined ? "the helper is missing" : otherHelper);
   }
-  return { state: "known", drift };
+  return { state: "known", drift, notes };
 }
 
 function isPart(text: string): text is Part {
-  return partPattern.test(text);
+  return (parts as readonly string[]).includes(text);
 }
 
 function unknown(reason: string): Observation {

@@ -1,34 +1,42 @@
-import { agentScript, type MachineOptions, oneOff, sha256 } from "./agent.ts";
-import { asRoot, sudoExplained } from "./as-root.ts";
+import { sudoExplained } from "./as-root.ts";
+import { callOnce, helperFolder, helperVersion, unpackHelper } from "./helper.ts";
 import { type Observation, parseObservation } from "./observation.ts";
 import { plainWords } from "./plain-words.ts";
+import { quoted } from "./quoted.ts";
 import { runOverSsh, type SshAddress } from "./run-over-ssh.ts";
 import type { SshLogin } from "./ssh-login.ts";
 
-/** A machine to look at, and the options of the helper that should be on it. */
-export interface ObservedMachine extends MachineOptions {
-  connection: SshAddress;
+/** Who looks: the stack, as organization/project/stack, and the operator's login. */
+export interface Observer {
+  stack: string;
+  login: SshLogin;
+}
+
+/** Where a machine is, and whose it should be. */
+export interface ObservedMachine extends SshAddress {
+  /** Its component in the observer's stack, as the machine knows it (components/owner.ts). @default any */
+  component?: string | undefined;
 }
 
 /**
  * Looks at machines, all at once: as long as the slowest takes, 15 seconds at most. It changes nothing on them,
  * and never throws: a machine that cannot be looked at is unknown.
- * @param login makes the operator's login; if it throws, nothing is known of any machine
+ * @param observer makes the observer; if it throws, nothing is known of any machine
  */
 export async function observeAll(
   machines: ReadonlyMap<string, ObservedMachine>,
-  login: () => SshLogin,
+  observer: () => Observer,
 ): Promise<Map<string, Observation>> {
-  const parsed = attempt(login);
+  const made = attempt(observer);
   return new Map(
     await Promise.all(
       [...machines].map(
-        async ([name, machine]) =>
+        async ([name, address]) =>
           [
             name,
-            parsed instanceof Error
-              ? { state: "unknown", reason: parsed.message }
-              : await observe(machine, parsed),
+            made instanceof Error
+              ? { state: "unknown", reason: made.message }
+              : await observe(address, made),
           ] as [string, Observation],
       ),
     ),
@@ -37,21 +45,24 @@ export async function observeAll(
 
 /**
  * Looks at one machine by a helper that comes with the question, so whatever helper is on it does not matter.
- * @param script the helper's text
+ * @param unpack the script that makes that helper's files
  */
 export async function observe(
-  { connection, ...options }: ObservedMachine,
-  login: SshLogin,
-  script = agentScript(options),
+  { component, ...address }: ObservedMachine,
+  { stack, login }: Observer,
+  unpack = unpackHelper,
 ): Promise<Observation> {
+  const words = `observe --owner ${quoted(stack)} --helper ${helperFolder(address.user)}`;
   try {
-    const command = asRoot(oneOff(script, "observe"), connection.user);
-    const { status, stdout, stderr } = await runOverSsh(connection, login, command, {
-      stdin: script,
-    });
-    if (status === 0) return parseObservation(stdout, sha256(script));
-    const words = plainWords(sudoExplained(stderr, connection.user));
-    return { state: "unknown", reason: `the question ended with exit status ${status}: ${words}` };
+    const { status, stdout, stderr } = await runOverSsh(
+      address,
+      login,
+      callOnce(words, address.user, unpack),
+      { stdin: unpack },
+    );
+    if (status === 0) return parseObservation(stdout, { helper: helperVersion, stack, component });
+    const said = plainWords(sudoExplained(stderr, address.user));
+    return { state: "unknown", reason: `the question ended with exit status ${status}: ${said}` };
   } catch (error) {
     return { state: "unknown", reason: (error as Error).message };
   }

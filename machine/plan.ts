@@ -1,30 +1,34 @@
-import { agentScript, type MachineOptions, oneOff } from "./agent.ts";
-import { asRoot, sudoExplained } from "./as-root.ts";
+import { sudoExplained } from "./as-root.ts";
+import { callOnce, unpackHelper } from "./helper.ts";
+import { type MachineOptions, optionWords } from "./options.ts";
 import { printable } from "./printable.ts";
 import { runOverSsh, type SshAddress } from "./run-over-ssh.ts";
 import type { SshLogin } from "./ssh-login.ts";
 
-export interface PlannedMachine extends MachineOptions {
+/** A machine, and what would be done there. */
+export interface PlannedMachine {
   connection: SshAddress;
+  options: MachineOptions;
   role: "server" | "client";
-  /** The settings text that would be written; empty: the files as they are. */
+  /** The settings that would be written; empty: the files as they are. */
   settings: string;
 }
 
 /**
  * Asks a machine what a rebuild with these settings would change. It builds there, and switches nothing.
- * @param script the helper's text
+ * @param unpack the script that makes the helper's files
  * @returns lines for a person
  * @throws Error in words for a person: no connection, or no plan
  */
 export async function planFor(
-  { connection, role, settings, ...options }: PlannedMachine,
+  { connection, options, role, settings }: PlannedMachine,
   login: SshLogin,
-  script = agentScript(options),
+  unpack = unpackHelper,
 ): Promise<string[]> {
-  const command = asRoot(oneOff(script, `plan ${role}`), connection.user);
+  const words = `plan ${role} ${optionWords(options)}`.trimEnd();
+  const command = callOnce(words, connection.user, unpack);
   const { status, stdout, stderr } = await runOverSsh(connection, login, command, {
-    stdin: script + settings,
+    stdin: unpack + settings,
     // A build may have to download and compile.
     seconds: 30 * 60,
   });

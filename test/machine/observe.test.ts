@@ -1,9 +1,10 @@
 import { once } from "node:events";
 import { createServer, type Socket } from "node:net";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { sha256 } from "../../machine/agent.ts";
-import { type ObservedMachine, observe, observeAll } from "../../machine/observe.ts";
+import { helperVersion } from "../../machine/helper.ts";
+import { observe, observeAll } from "../../machine/observe.ts";
 import { planFor } from "../../machine/plan.ts";
+import type { SshAddress } from "../../machine/run-over-ssh.ts";
 import { sshLogin } from "../../machine/ssh-login.ts";
 import { freePort, Sshd } from "../command-plugin/sshd.ts";
 
@@ -11,47 +12,81 @@ const sshd = new Sshd();
 beforeAll(() => sshd.start());
 afterAll(() => sshd.stop());
 
-const kalaw = (changes: Partial<ObservedMachine["connection"]> = {}): ObservedMachine => ({
-  connection: {
-    host: "127.0.0.1",
-    port: sshd.port,
-    hostKey: sshd.publicKey("host-ed25519"),
-    ...changes,
-  },
+const kalaw = (changes: Partial<SshAddress> = {}): SshAddress => ({
+  host: "127.0.0.1",
+  port: sshd.port,
+  hostKey: sshd.publicKey("host-ed25519"),
+  ...changes,
 });
 const login = () => sshLogin({ privateKey: sshd.privateKey("operator") });
+const observer = () => ({ stack: "it's/nixos-cache/home", login: login() });
+/** The text that makes a helper of one shell script, and what it needs to come whole. */
+const unpacking = (script: string) =>
+  `mkdir "$1/steps" && cat >"$1/steps/main.sh" <<'END'\n${script}\nEND\n`;
 /** Observes with a shell script in place of the helper. */
-const answerOf = (script: string, machine = kalaw()) => observe(machine, login(), script);
+const answerOf = (script: string, machine = kalaw()) =>
+  observe(machine, observer(), unpacking(script));
 
 describe("one machine", () => {
   test("as it should be", async () => {
-    // The helper on the machine is the one that asks.
-    const script = `printf 'helper\\t%s\\nend\\n' "$(sha256sum <$0 | cut -d' ' -f1)"`;
-    expect(await answerOf(script)).toEqual({ state: "known", drift: new Map() });
+    expect(await answerOf(`printf 'helper\\t${helperVersion}\\nend\\n'`)).toEqual({
+      state: "known",
+      drift: new Map(),
+      notes: [],
+    });
   });
 
-  test("that has drifted", async () => {
-    const script = `[ "$*" = observe ] && printf 'drift\\tagent\\tmissing\\ndrift\\tsigning\\tits key is %s\\nend\\n' "$(id -un)s"`;
+  test("that has drifted, is asked in this stack's name and for the operator's own helper", async () => {
+    const script = `printf 'drift\\thelper\\tmissing\\ndrift\\tkeys server\\t%s\\n' "$*"; echo end`;
     expect(await answerOf(script)).toEqual({
       state: "known",
       drift: new Map([
-        ["agent", "missing"],
-        ["signing", "its key is roots"],
+        ["helper", "missing"],
+        [
+          "keys server",
+          "observe --owner its/nixos-cache/home --helper /var/lib/nixos-cache/helper",
+        ],
       ]),
+      notes: [],
+    });
+  });
+
+  test("whose it is: another stack's part is a note", async () => {
+    const script = `printf 'owner\\tserver\\t%s\\tkalaw\\nowner\\tclient\\tx/y/z\\tkalaw\\n' "$3"
+      printf 'helper\\t${helperVersion}\\nnote\\tone more key\\nend\\n'`;
+    expect(await answerOf(script)).toEqual({
+      state: "known",
+      drift: new Map(),
+      notes: [
+        "its part as a client belongs to the stack x/y/z now: this stack changes it only with takeOver: true",
+        "one more key",
+      ],
     });
   });
 
   test("with nothing of ours, and nothing is left of the question", async () => {
-    expect(await answerOf('printf "new\\nend\\n"; ls -d /run/nixos-cache.* >&2')).toEqual({
+    expect(await answerOf('printf "new\\nend\\n"; ls -d /run/nixos-cache* >&2')).toEqual({
       state: "new",
     });
     // The one that looks is the only one there.
-    const counted = "ls /run | grep -c nixos-cache | sed 's/^/drift\\tsigning\\t/'; echo end";
-    expect(await answerOf(`printf 'drift\\tagent\\tx\\n'; ${counted}`)).toEqual({
+    const counted = "ls /run | grep -c nixos-cache | sed 's/^/drift\\tkeys server\\t/'; echo end";
+    expect(await answerOf(`printf 'drift\\thelper\\tx\\n'; ${counted}`)).toEqual({
       state: "known",
       drift: new Map([
-        ["agent", "x"],
-        ["signing", "1"],
+        ["helper", "x"],
+        ["keys server", "1"],
+      ]),
+      notes: [],
+    });
+  });
+
+  test("by the real helper: it arrives whole, answers, and leaves nothing", async () => {
+    expect(await observe(kalaw(), observer())).toEqual({ state: "new" });
+    const left = "ls /run | grep -c nixos-cache | sed 's/^/drift\\tkeys server\\t/'; echo end";
+    expect(await answerOf(`printf 'drift\\thelper\\tx\\n'; ${left}`)).toMatchObject({
+      drift: new Map([
+        ["helper", "x"],
+        ["keys server", "1"],
       ]),
     });
   });
@@ -90,7 +125,7 @@ describe("all machines", () => {
     const machines = new Map(
       Array.from({ length: all }, (_, i) => [`desk-${i}`, kalaw({ port })] as const),
     );
-    const observations = await observeAll(machines, login);
+    const observations = await observeAll(machines, observer);
     expect([...observations.keys()]).toEqual([...machines.keys()]);
     for (const observation of observations.values()) {
       expect(observation).toEqual({
@@ -101,7 +136,10 @@ describe("all machines", () => {
   });
 
   test("are unknown without a login", async () => {
-    const observations = await observeAll(new Map([["kalaw", kalaw()]]), () => sshLogin({}, ""));
+    const observations = await observeAll(new Map([["kalaw", kalaw()]]), () => ({
+      ...observer(),
+      login: sshLogin({}, ""),
+    }));
     expect(observations.get("kalaw")).toEqual({
       state: "unknown",
       reason: "there is neither a private key nor an SSH agent",
@@ -110,8 +148,12 @@ describe("all machines", () => {
 });
 
 describe("a plan", () => {
-  const plan = (script: string) =>
-    planFor({ ...kalaw(), role: "client", settings: '{ "servers": {} }\n' }, login(), script);
+  const plan = (script: string, options = {}) =>
+    planFor(
+      { connection: kalaw(), options, role: "client", settings: '{ "servers": {} }\n' },
+      login(),
+      unpacking(script),
+    );
 
   test("is what the helper prints, for the settings that would be written", async () => {
     expect(await plan("echo \"$*\"; cat; printf '\\033[31mred\\n'")).toEqual([
@@ -121,13 +163,16 @@ describe("a plan", () => {
     ]);
   });
 
+  test("is of what the machine's options say", async () => {
+    const rebuild = { from: "flake", attribute: "it's" };
+    expect(await plan("printf '%s|' \"$@\"", { rebuild })).toEqual([
+      "plan|client|--from|flake|--attribute|it's|",
+    ]);
+  });
+
   test("that there is not has a reason", async () => {
     await expect(plan("echo 'it does not build' >&2; exit 1")).rejects.toThrow(
       /^it does not build$/,
     );
   });
-});
-
-test("a helper is known by the SHA-256 of its text", () => {
-  expect(sha256("abc")).toMatch(/^ba7816bf/);
 });

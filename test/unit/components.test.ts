@@ -1,18 +1,17 @@
 import * as pulumi from "@pulumi/pulumi";
-import { beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { CacheClient } from "../../components/cache-client.ts";
 import { CacheServer } from "../../components/cache-server.ts";
-import {
-  agentScript,
-  installAgent,
-  moduleVersion,
-  packed,
-  removeAgent,
-} from "../../machine/agent.ts";
 import type { Drift, Part } from "../../machine/drift.ts";
+import {
+  callHelper,
+  callHelperToUndo,
+  helperChecksums,
+  helperFolders,
+  moduleVersion,
+} from "../../machine/helper.ts";
 
 const hostKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINFeRaPGyeUfO/zbdjrsARlJWOwFOy38RuyB7a/r1WIP";
-const agent = "/var/lib/nixos-cache/agent";
 
 interface Registered {
   type: string;
@@ -44,6 +43,7 @@ beforeAll(() =>
     "nixos-cache",
     "test",
     false,
+    "organization",
   ),
 );
 
@@ -58,6 +58,8 @@ beforeEach(() => {
   registered = [];
   options = new Map();
 });
+// What arrives late must not be taken for the next test's.
+afterEach(() => resources());
 
 const record: pulumi.ComponentResourceOptions = {
   transformations: [
@@ -90,8 +92,11 @@ function kalawAndPai(): { kalaw: CacheServer; pai: CacheClient } {
 
 /** Everything that the components registered, once all of it has arrived. */
 async function resources(): Promise<Map<string, Registered>> {
-  const names = () => registered.map(({ name }) => name).sort();
-  await vi.waitFor(() => expect(names()).toEqual([...options.keys()].sort()), 10_000);
+  await vi.waitFor(() => {
+    const missing = new Set(options.keys());
+    for (const { name } of registered) missing.delete(name);
+    if (missing.size > 0) throw new Error(`not registered: ${[...missing].join(", ")}`);
+  }, 10_000);
   return new Map(registered.map((resource) => [resource.name, resource]));
 }
 
@@ -107,52 +112,55 @@ const dependencies = async (name: string) => {
 
 const inputs = async (name: string) => (await resources()).get(name)?.inputs;
 
+const ofKalaw = "--owner 'organization/nixos-cache/test kalaw'";
+const ofPai = "--owner 'organization/nixos-cache/test pai'";
+const ofPaiAtKalaw = "--owner 'organization/nixos-cache/test pai@kalaw'";
+
+/** A step as it is without drift: the same words, whether it is new or changed. */
+function run(words: string, owner: string): { create: string; update: string } {
+  const call = callHelper(`${words} ${owner}`);
+  return { create: call, update: call };
+}
+
 describe("one server and one client", () => {
   test("register exactly these resources", async () => {
     kalawAndPai();
     const types = [...(await resources()).values()].map(({ type, name }) => `${name} ${type}`);
     expect(types.sort()).toEqual([
       "kalaw nixos-cache:index:CacheServer",
-      "kalaw-agent command:remote:Command",
-      "kalaw-confirm command:remote:Command",
+      "kalaw-helper command:remote:CopyToRemote",
       "kalaw-settings command:remote:Command",
       "kalaw-signing command:remote:Command",
       "kalaw-signing-key pulumi:index:Stash",
       "pai nixos-cache:index:CacheClient",
       "pai-access-kalaw command:remote:Command",
-      "pai-agent command:remote:Command",
       "pai-authorization-kalaw command:remote:Command",
-      "pai-confirm command:remote:Command",
+      "pai-helper command:remote:CopyToRemote",
       "pai-identity command:remote:Command",
       "pai-key pulumi:index:Stash",
       "pai-settings command:remote:Command",
     ]);
   });
 
-  test("no host has more commands than it needs: four for its part, and two a client on the server", async () => {
+  test("no host has more connections than it needs: three for its part, and two a client on the server", async () => {
     const { kalaw } = kalawAndPai();
     for (let i = 0; i < 10; i++) {
-      new CacheClient(
-        `desk-${i}`,
-        {
-          connection: { host: `192.0.2.${i + 3}`, hostKey },
-          server: kalaw,
-        },
-        record,
-      );
+      const connection = { host: `192.0.2.${i + 3}`, hostKey };
+      new CacheClient(`desk-${i}`, { connection, server: kalaw }, record);
     }
     const hosts = [...(await resources()).values()]
-      .filter(({ type }) => type === "command:remote:Command")
+      .filter(({ type }) => type.startsWith("command:remote:"))
       .map(({ inputs }) => (inputs.connection as { host: string }).host);
     const count = (host: string) => hosts.filter((other) => other === host).length;
-    expect(count("192.0.2.1")).toBe(4 + 2 * 11);
-    expect(count("192.0.2.2")).toBe(4);
-    expect(count("192.0.2.9")).toBe(4);
-  });
+    expect(count("192.0.2.1")).toBe(3 + 2 * 11);
+    expect(count("192.0.2.2")).toBe(3);
+    expect(count("192.0.2.9")).toBe(3);
+  }, 20_000);
 
-  test("the helper comes whole, by one command and its text on stdin", async () => {
+  test("the helper comes as files by their paths, for the state is to have their hash alone", async () => {
     kalawAndPai();
-    expect(await inputs("kalaw-agent")).toEqual({
+    const { source, ...others } = (await inputs("kalaw-helper")) ?? {};
+    expect(others).toEqual({
       connection: {
         host: "192.0.2.1",
         port: 22,
@@ -162,110 +170,126 @@ describe("one server and one client", () => {
         dialErrorLimit: 5,
         perDialTimeout: 5,
       },
-      create: installAgent(agentScript()),
-      update: installAgent(agentScript()),
-      delete: removeAgent,
-      stdin: packed(agentScript()),
-      addPreviousOutputInEnv: false,
+      remotePath: "/var/lib/nixos-cache/helper",
     });
+    const files = await (source as pulumi.asset.AssetArchive).assets;
+    expect(Object.keys(files).sort()).toEqual(["SHA256SUMS", "nixos", "steps"]);
+    for (const [name, folder] of Object.entries(helperFolders)) {
+      expect(await Reflect.get(files[name] ?? {}, "path")).toBe(folder);
+    }
+    expect(await Reflect.get(files.SHA256SUMS ?? {}, "text")).toBe(helperChecksums);
   });
 
   test("the server's steps", async () => {
     const { kalaw } = kalawAndPai();
-    const publicKey = await value(kalaw.trustedPublicKey);
-    const keyName = publicKey.split(":")[0];
-    expect(await inputs("kalaw-signing")).toMatchObject({
-      create: `${agent} signing-key ${keyName}`,
-      update: `${agent} signing-key ${keyName}`,
-      delete: `${agent} remove-signing-key ${keyName}`,
-      stdin: expect.stringMatching(`^${keyName}:[A-Za-z0-9+/]{86}==$`),
+    const [keyName] = (await value(kalaw.trustedPublicKey)).split(":");
+    expect(await inputs("kalaw-settings")).toEqual({
+      connection: expect.anything(),
+      ...run(`settings server --module ${moduleVersion}`, ofKalaw),
+      delete: callHelperToUndo(`remove-settings server ${ofKalaw}`),
+      stdin: '{"onlyOurKeys":false}\n',
+      addPreviousOutputInEnv: false,
+    });
+    expect(await inputs("kalaw-signing")).toEqual({
+      connection: expect.anything(),
+      ...run(`signing ${keyName} --module ${moduleVersion}`, ofKalaw),
+      delete: callHelperToUndo(`remove-signing ${keyName} ${ofKalaw}`),
+      stdin: expect.stringMatching(
+        new RegExp(`^{"onlyOurKeys":false}\n${keyName}:[A-Za-z0-9+/]{86}==$`),
+      ),
       triggers: [keyName],
+      addPreviousOutputInEnv: false,
     });
-    const settings = await inputs("kalaw-settings");
-    expect(settings).toMatchObject({
-      create: `${agent} settings server`,
-      update: `${agent} settings server`,
-      delete: `${agent} remove-settings server`,
-    });
-    expect(settings).not.toHaveProperty("triggers");
-    expect(JSON.parse(String(settings?.stdin))).toEqual({
-      module: moduleVersion,
-    });
-  });
-
-  test("what is written is confirmed with the same text, and nothing is left of that", async () => {
-    kalawAndPai();
-    for (const [name, role] of [
-      ["kalaw", "server"],
-      ["pai", "client"],
-    ]) {
-      const confirm = await inputs(`${name}-confirm`);
-      expect(confirm).toMatchObject({
-        create: `${agent} confirm ${role}`,
-        update: `${agent} confirm ${role}`,
-        stdin: (await inputs(`${name}-settings`))?.stdin,
-      });
-      expect(confirm).not.toHaveProperty("delete");
-    }
   });
 
   test("the client's steps", async () => {
-    const { kalaw, pai } = kalawAndPai();
-    const publicKey = await value(pai.publicKey);
-    const authorization = await inputs("pai-authorization-kalaw");
-    const file = String(authorization?.create).split(" ").at(-1);
-    expect(file).toMatch(/^pai-[\w-]{43}$/);
-    expect(authorization).toMatchObject({
-      connection: { host: "192.0.2.1" },
-      create: `${agent} authorize ${file}`,
-      delete: `${agent} revoke pai`,
-      stdin: `${publicKey}\n`,
-    });
-    expect(await inputs("pai-access-kalaw")).toMatchObject({
-      connection: { host: "192.0.2.1" },
-      create: `${agent} in-use ${file}`,
-      delete: `${agent} revoke pai`,
-      stdin: `${publicKey}\n`,
+    const { kalaw } = kalawAndPai();
+    const trusted = await value(kalaw.trustedPublicKey);
+    const settings =
+      `{"servers":{"kalaw":{"address":"kalaw","hostKey":"${hostKey}","port":22,` +
+      '"priority":30}}}\n';
+    expect(await inputs("pai-settings")).toEqual({
+      connection: expect.objectContaining({ host: "192.0.2.2", port: 2222 }),
+      ...run(`settings client --module ${moduleVersion}`, ofPai),
+      delete: callHelperToUndo(`remove-settings client ${ofPai}`),
+      stdin: settings,
+      addPreviousOutputInEnv: false,
     });
     const identity = await inputs("pai-identity");
-    expect(identity).toMatchObject({
-      connection: { host: "192.0.2.2", port: 2222 },
-      create: `${agent} identity`,
-      delete: `${agent} remove-identity`,
-      stdin: expect.stringMatching(
-        /^kalaw 22 ssh-ed25519 \S+\n\n-----BEGIN OPENSSH PRIVATE KEY-----\n[^-]+\n-----END OPENSSH PRIVATE KEY-----\n$/,
-      ),
+    expect(identity).toEqual({
+      connection: expect.objectContaining({ host: "192.0.2.2", port: 2222 }),
+      ...run(`identity --module ${moduleVersion}`, ofPai),
+      delete: callHelperToUndo(`remove-identity ${ofPai}`),
+      stdin: expect.stringContaining(`${settings}kalaw 22 ${hostKey} ${trusted}\n\n-----BEGIN`),
+      addPreviousOutputInEnv: false,
     });
-    expect(identity).not.toHaveProperty("triggers");
-    expect(JSON.parse(String((await inputs("pai-settings"))?.stdin))).toEqual({
-      module: moduleVersion,
-      servers: {
-        kalaw: {
-          address: "kalaw",
-          port: 22,
-          hostKey,
-          trustedPublicKeys: [await value(kalaw.trustedPublicKey)],
-          priority: 30,
-        },
-      },
-    });
+    expect(identity?.stdin).toMatch(
+      /\n\n-----BEGIN OPENSSH PRIVATE KEY-----\n[^-]+\n-----END OPENSSH PRIVATE KEY-----\n$/,
+    );
   });
 
-  test("run in this order: the server serves and is known to, then the client has its key, then it is told to fetch, then its older keys go", async () => {
+  test("the client's steps on the server", async () => {
+    const { kalaw, pai } = kalawAndPai();
+    const publicKey = await value(pai.publicKey);
+    const [keyName] = (await value(kalaw.trustedPublicKey)).split(":");
+    for (const [name, step] of [
+      ["pai-authorization-kalaw", "authorize"],
+      ["pai-access-kalaw", `access ${keyName}`],
+    ] as const) {
+      expect(await inputs(name)).toEqual({
+        connection: expect.objectContaining({ host: "192.0.2.1" }),
+        ...run(step, ofPaiAtKalaw),
+        delete: callHelperToUndo(`revoke ${ofPaiAtKalaw}`),
+        stdin: `${publicKey}\n`,
+        addPreviousOutputInEnv: false,
+      });
+    }
+  });
+
+  test("what confirms a rebuild goes on dialling for as long as the machine may take to go back", async () => {
+    kalawAndPai();
+    new CacheServer(
+      "nas",
+      { connection: { host: "192.0.2.3", hostKey }, confirmWithin: 600 },
+      record,
+    );
+    const dials = async (name: string) =>
+      Number(Reflect.get((await inputs(name))?.connection ?? {}, "dialErrorLimit"));
+    // The pause after each dial is half as long again as the one before, from 0.1 s to 5 s: the plugin's rule.
+    const patience = (dials: number) =>
+      Array.from({ length: dials }, (_, i) => Math.min(0.1 * 1.5 ** i, 5)).reduce((a, b) => a + b);
+    for (const [name, confirmWithin] of [
+      ["kalaw-signing", 60],
+      ["pai-identity", 60],
+      ["nas-signing", 600],
+    ] as const) {
+      const seconds = patience(await dials(name));
+      expect(seconds).toBeGreaterThanOrEqual(confirmWithin + 20);
+      expect(seconds).toBeLessThan(confirmWithin + 26);
+    }
+    for (const name of ["kalaw-settings", "pai-settings", "pai-access-kalaw", "nas-helper"]) {
+      expect(await dials(name)).toBe(5);
+    }
+  });
+
+  test("run in this order: the server serves, the client is let in, reads with its key, and its older keys go", async () => {
     kalawAndPai();
     await resources();
-    expect(await dependencies("kalaw-signing")).toEqual(["kalaw-agent"]);
-    expect(await dependencies("kalaw-settings")).toEqual(["kalaw-agent", "kalaw-signing"]);
-    expect(await dependencies("kalaw-confirm")).toEqual(["kalaw-agent", "kalaw-settings"]);
-    expect(await dependencies("pai-authorization-kalaw")).toEqual(["kalaw-agent"]);
-    expect(await dependencies("pai-identity")).toEqual([
-      "pai-agent",
-      "pai-authorization-kalaw",
-      "kalaw-confirm",
+    expect(await dependencies("kalaw-helper")).toEqual([]);
+    expect(await dependencies("kalaw-settings")).toEqual(["kalaw-helper"]);
+    expect(await dependencies("kalaw-signing")).toEqual(["kalaw-helper", "kalaw-settings"]);
+    expect(await dependencies("pai-authorization-kalaw")).toEqual([
+      "kalaw-helper",
+      "kalaw-signing",
     ]);
-    expect(await dependencies("pai-settings")).toEqual(["pai-agent", "pai-identity"]);
-    expect(await dependencies("pai-confirm")).toEqual(["pai-agent", "pai-settings"]);
-    expect(await dependencies("pai-access-kalaw")).toEqual(["kalaw-agent", "pai-confirm"]);
+    expect(await dependencies("pai-helper")).toEqual([]);
+    expect(await dependencies("pai-settings")).toEqual(["pai-helper", "kalaw-signing"]);
+    expect(await dependencies("pai-identity")).toEqual([
+      "pai-helper",
+      "pai-settings",
+      "pai-authorization-kalaw",
+    ]);
+    expect(await dependencies("pai-access-kalaw")).toEqual(["kalaw-helper", "pai-identity"]);
   });
 
   test("keep their keys until the rotation changes", async () => {
@@ -282,35 +306,72 @@ describe("one server and one client", () => {
   test("are children of their component", async () => {
     const { kalaw, pai } = kalawAndPai();
     await resources();
+    const parents = new Map<string, unknown>([
+      ["kalaw", kalaw],
+      ["pai", pai],
+    ]);
     for (const [name, { parent }] of options) {
-      if (name.startsWith("kalaw-")) expect(parent).toBe(kalaw);
-      if (name.startsWith("pai-")) expect(parent).toBe(pai);
+      const [component = ""] = name.split("-");
+      expect(parent, name).toBe(name === component ? undefined : parents.get(component));
     }
   });
 
   test("public halves are public, private halves are secret", async () => {
     const { kalaw, pai } = kalawAndPai();
-    for (const output of [kalaw.trustedPublicKey, kalaw.hostKey, pai.publicKey, pai.fingerprint]) {
-      expect(await pulumi.isSecret(output)).toBe(false);
-    }
+    const outputs: pulumi.Output<unknown>[] = [
+      kalaw.trustedPublicKey,
+      kalaw.hostKey,
+      kalaw.keyCreated,
+      kalaw.settings,
+      pai.publicKey,
+      pai.fingerprint,
+      pai.keyCreated,
+      pai.settings,
+    ];
+    for (const output of outputs) expect(await pulumi.isSecret(output)).toBe(false);
     const secrets = [...(await resources()).values()].map(({ name, secrets }) => [name, secrets]);
     // The plugin's SDK makes every connection secret as a whole.
     expect(Object.fromEntries(secrets)).toEqual({
       kalaw: [],
       "kalaw-signing-key": ["input"],
-      "kalaw-agent": ["connection"],
-      "kalaw-signing": ["connection", "stdin"],
+      "kalaw-helper": ["connection"],
       "kalaw-settings": ["connection"],
-      "kalaw-confirm": ["connection"],
+      "kalaw-signing": ["connection", "stdin"],
       pai: [],
       "pai-key": ["input"],
       "pai-access-kalaw": ["connection"],
-      "pai-agent": ["connection"],
+      "pai-helper": ["connection"],
       "pai-authorization-kalaw": ["connection"],
       "pai-identity": ["connection", "stdin"],
       "pai-settings": ["connection"],
-      "pai-confirm": ["connection"],
     });
+  });
+
+  test("say what their owners need to deploy, and what another client would need", async () => {
+    const { kalaw, pai } = kalawAndPai();
+    expect(await value(kalaw.settings)).toEqual({ onlyOurKeys: false });
+    const server = { address: "kalaw", port: 22, hostKey, priority: 30 };
+    expect(await value(pai.settings)).toEqual({ servers: { kalaw: server } });
+    expect(await value(kalaw.address)).toBe("kalaw");
+    expect(await value(kalaw.port)).toBe(22);
+    expect(await value(pai.fingerprint)).toMatch(/^SHA256:[A-Za-z0-9+/]{43}$/);
+  });
+});
+
+describe("a server", () => {
+  const connection = { host: "192.0.2.3", port: 2022, hostKey };
+
+  test("is at the port that the operator uses, unless clients use another", async () => {
+    const nas = new CacheServer("nas", { connection }, record);
+    const inside = new CacheServer("inside", { connection, port: 22, address: "in.lan" }, record);
+    expect([await value(nas.address), await value(nas.port)]).toEqual(["nas", 2022]);
+    expect([await value(inside.address), await value(inside.port)]).toEqual(["in.lan", 22]);
+  });
+
+  test("with onlyOurKeys has it in its settings", async () => {
+    new CacheServer("nas", { connection, onlyOurKeys: true }, record);
+    expect(await inputs("nas-settings")).toMatchObject({ stdin: '{"onlyOurKeys":true}\n' });
+    expect((await inputs("nas-signing"))?.stdin).toMatch(/^{"onlyOurKeys":true}\nnas-/);
   });
 });
 
@@ -321,22 +382,36 @@ test("a client of two caches is authorized on both and knows both", async () => 
     { connection: { host: "192.0.2.3", hostKey }, port: 2200 },
     record,
   );
+  // Not in the order of their names, in which the settings are written.
   new CacheClient(
     "desk",
-    { connection: { host: "192.0.2.4", hostKey }, server: [kalaw, nas] },
+    { connection: { host: "192.0.2.4", hostKey }, server: [nas, kalaw] },
     record,
   );
   const all = await resources();
-  expect(all.get("desk-authorization-kalaw")?.inputs.connection).toMatchObject({
-    host: "192.0.2.1",
-  });
-  expect(all.get("desk-authorization-nas")?.inputs.connection).toMatchObject({ host: "192.0.2.3" });
-  const { servers } = JSON.parse(String(all.get("desk-settings")?.inputs.stdin));
+  for (const step of ["authorization", "access"]) {
+    const connection = (server: string) => all.get(`desk-${step}-${server}`)?.inputs.connection;
+    expect(connection("kalaw")).toMatchObject({ host: "192.0.2.1" });
+    expect(connection("nas")).toMatchObject({ host: "192.0.2.3" });
+  }
+  const text = String(all.get("desk-settings")?.inputs.stdin);
+  const { servers } = JSON.parse(text);
   expect(Object.keys(servers)).toEqual(["kalaw", "nas"]);
   expect(servers.nas).toMatchObject({ address: "nas", port: 2200, priority: null });
   expect(all.get("desk-identity")?.inputs.stdin).toMatch(
-    /^kalaw 22 ssh-ed25519 \S+\nnas 2200 ssh-ed25519 \S+\n\n-----BEGIN/,
+    /^{.*}\nnas 2200 ssh-ed25519 \S+ nas-\S+:\S+\nkalaw 22 ssh-ed25519 \S+ kalaw-\S+:\S+\n\n-----BEGIN/,
   );
+  expect(await dependencies("desk-settings")).toEqual([
+    "desk-helper",
+    "nas-signing",
+    "kalaw-signing",
+  ]);
+  expect(await dependencies("desk-identity")).toEqual([
+    "desk-helper",
+    "desk-settings",
+    "desk-authorization-nas",
+    "desk-authorization-kalaw",
+  ]);
 });
 
 test("a client that is gone loses its access, and its machine is left alone", async () => {
@@ -347,16 +422,18 @@ test("a client that is gone loses its access, and its machine is left alone", as
     record,
   );
   const lost = [...(await resources()).keys()].filter((name) => name.startsWith("lost-"));
-  expect(lost.sort()).toEqual(["lost-agent", "lost-identity", "lost-key", "lost-settings"]);
-  for (const name of ["lost-agent", "lost-identity", "lost-settings"]) {
+  expect(lost.sort()).toEqual(["lost-helper", "lost-identity", "lost-key", "lost-settings"]);
+  for (const name of ["lost-helper", "lost-identity", "lost-settings"]) {
     expect(options.get(name)).toMatchObject({ retainOnDelete: true, ignoreChanges: ["*"] });
   }
+  // Should it turn up again, the key that was out of sight is not used again.
+  expect(await value(pulumi.output(options.get("lost-key")?.replacementTrigger))).toBe("1, gone");
 });
 
 describe("drift", () => {
-  const because = (words: string) => ` --because '${words} (2026-11-23T00:40:12Z)'`;
+  const because = (words: string) => `${words} (2026-11-23T00:40:12Z)`;
   const drift = (...parts: [Part, string][]): Drift =>
-    new Map(parts.map(([part, words]) => [part, `${words} (2026-11-23T00:40:12Z)`]));
+    new Map(parts.map(([part, words]) => [part, because(words)]));
 
   function home(ofKalaw: Drift, ofPai: Drift = new Map()) {
     const connection = { host: "192.0.2.1", hostKey };
@@ -364,45 +441,52 @@ describe("drift", () => {
     new CacheClient("pai", { connection, server: kalaw, drift: ofPai }, record);
   }
 
-  /** The commands that are given a reason, with what stands after their `update`. */
+  /** The steps that have a reason to be taken again, with the reason. */
   async function reasons(): Promise<Record<string, string>> {
-    const commands = [...(await resources()).values()].filter(({ type }) =>
+    const steps = [...(await resources()).values()].filter(({ type }) =>
       type.startsWith("command:"),
     );
-    return Object.fromEntries(
-      commands.flatMap(({ name, inputs: { create, update } }) => {
-        const reason = String(create).slice(String(update).length);
-        expect(create).toBe(`${update}${reason}`);
-        // What has a reason shows it as a change; what has none shows no change, whatever it was before.
-        expect(options.get(name)?.ignoreChanges).toEqual(reason === "" ? ["create"] : undefined);
-        return reason === "" ? [] : [[name, reason]];
-      }),
-    );
+    const found = steps.map(({ name, type, inputs }) => {
+      const isHelper = type === "command:remote:CopyToRemote";
+      const reason = isHelper ? triggerOf(inputs) : wordsOf(inputs);
+      // What has a reason shows it as a change; what has none shows no change, whatever it was before.
+      const ignored = isHelper ? "triggers" : "create";
+      expect(options.get(name)?.ignoreChanges).toEqual(reason === "" ? [ignored] : undefined);
+      return [name, reason] as const;
+    });
+    return Object.fromEntries(found.filter(([, reason]) => reason !== ""));
   }
 
-  test("where there is none, no command has a reason", async () => {
+  function triggerOf({ triggers }: Record<string, unknown>): string {
+    expect(triggers).toBeOneOf([undefined, [expect.any(String)]]);
+    return triggers === undefined ? "" : (triggers as string[]).join();
+  }
+
+  function wordsOf({ create, update }: Record<string, unknown>): string {
+    const words = String(create).slice(String(update).length);
+    expect(create).toBe(`${update}${words}`);
+    if (words === "") return "";
+    expect(words).toMatch(/^ --because '[^']+'$/);
+    return words.slice(" --because '".length, -1);
+  }
+
+  test("where there is none, no step has a reason", async () => {
     kalawAndPai();
     expect(await reasons()).toEqual({});
   });
 
+  const onKalaw = ["kalaw-helper", "kalaw-settings", "kalaw-signing"];
+  const onKalawForPai = ["pai-access-kalaw", "pai-authorization-kalaw"];
+
   test.each<[Part, string[]]>([
-    ["settings server", ["kalaw-confirm", "kalaw-settings"]],
-    ["signing", ["kalaw-signing"]],
-    ["agent", ["kalaw-agent"]],
-    ["authorization pai", ["pai-authorization-kalaw"]],
-    ["authorization desk", []],
+    ["helper", ["kalaw-helper"]],
+    // What rebuilds the machine, and what confirms the rebuild.
+    ["settings server", ["kalaw-settings", "kalaw-signing"]],
+    ["keys server", ["kalaw-signing"]],
+    ["authorizations", onKalawForPai],
     ["settings client", []],
-    [
-      "everything",
-      [
-        "kalaw-agent",
-        "kalaw-confirm",
-        "kalaw-settings",
-        "kalaw-signing",
-        "pai-access-kalaw",
-        "pai-authorization-kalaw",
-      ],
-    ],
+    ["keys client", []],
+    ["everything", [...onKalaw, ...onKalawForPai]],
   ])("of a server in %s: these steps are taken again, with the reason", async (part, names) => {
     home(drift([part, "changed by hand"]));
     expect(await reasons()).toEqual(
@@ -410,54 +494,115 @@ describe("drift", () => {
     );
   });
 
-  test("of a client, and of two parts", async () => {
-    home(new Map(), drift(["settings client", "a"], ["identity", "b"]));
+  test.each<[Part, string[]]>([
+    ["helper", ["pai-helper"]],
+    ["settings client", ["pai-identity", "pai-settings"]],
+    ["keys client", ["pai-identity"]],
+    ["settings server", []],
+    ["keys server", []],
+    ["authorizations", []],
+    ["everything", ["pai-helper", "pai-identity", "pai-settings"]],
+  ])("of a client in %s: these steps are taken again, with the reason", async (part, names) => {
+    home(new Map(), drift([part, "changed by hand"]));
+    expect(await reasons()).toEqual(
+      Object.fromEntries(names.map((name) => [name, because("changed by hand")])),
+    );
+  });
+
+  test("of two parts: each step has its own reason", async () => {
+    home(new Map(), drift(["settings client", "a"], ["keys client", "b"]));
     expect(await reasons()).toEqual({
       "pai-settings": because("a"),
-      "pai-confirm": because("a"),
       "pai-identity": because("b"),
     });
   });
 
   test("no reason gets out of its quotes", async () => {
-    home(new Map([["signing", "x'; touch /pwned; echo '$(id)`id`"]]));
-    expect(await reasons()).toEqual({
-      "kalaw-signing": " --because 'x touch /pwned echo (id)id'",
-    });
+    home(new Map([["keys server", "x'; touch /pwned; echo '$(id)`id`"]]));
+    expect(await reasons()).toEqual({ "kalaw-signing": "x touch /pwned echo (id)id" });
+  });
+
+  test("of a client that is gone is left alone", async () => {
+    const { kalaw } = kalawAndPai();
+    const connection = { host: "192.0.2.5", hostKey };
+    const args = { connection, server: kalaw, gone: true, drift: drift(["everything", "x"]) };
+    new CacheClient("lost", args, record);
+    await resources();
+    expect(options.get("lost-settings")).toMatchObject({ ignoreChanges: ["*"] });
   });
 });
 
-test("a user who is not root runs every command by sudo", async () => {
+test("a user who is not root runs every step by sudo, and has the helper in their home", async () => {
   const connection = { host: "192.0.2.1", hostKey, user: "me" };
-  new CacheServer("kalaw", { connection, drift: new Map([["agent", "why"]]) }, record);
+  const kalaw = new CacheServer("kalaw", { connection }, record);
+  new CacheClient("pai", { connection, server: kalaw }, record);
   const all = await resources();
-  expect(all.get("kalaw-agent")?.inputs).toMatchObject({
-    create: `sudo -n ${installAgent(agentScript())} --because 'why'`,
-    update: `sudo -n ${installAgent(agentScript())}`,
-    delete: `sudo -n ${removeAgent}`,
+  for (const name of ["kalaw-helper", "pai-helper"]) {
+    expect(all.get(name)?.inputs).toMatchObject({
+      connection: { user: "me" },
+      remotePath: ".nixos-cache-helper",
+    });
+  }
+  expect(all.get("kalaw-settings")?.inputs).toMatchObject({
+    create: callHelper(`settings server --module ${moduleVersion} ${ofKalaw}`, "me"),
+    delete: callHelperToUndo(`remove-settings server ${ofKalaw}`, "me"),
   });
-  for (const name of ["kalaw-signing", "kalaw-settings"]) {
+  for (const { type, inputs } of all.values()) {
+    if (type !== "command:remote:Command") continue;
     for (const command of ["create", "update", "delete"]) {
-      expect(all.get(name)?.inputs[command]).toMatch(new RegExp(`^sudo -n ${agent} `));
+      expect(inputs[command]).toMatch(/^sudo -n sh /);
+      expect(inputs[command]).not.toContain("/var/lib/nixos-cache");
     }
   }
 });
 
-test("a machine's options are in its helper", async () => {
+test("a machine's options are words of the steps that rebuild it, and of no other", async () => {
   const options = {
-    rebuild: { from: "flake", attribute: "kalaw-2" },
+    rebuild: { by: "pulumi", from: "flake", attribute: "kalaw-2" },
     confirmWithin: 90,
     onlyOurs: true,
+    takeOver: true,
   } as const;
-  new CacheServer("kalaw", { connection: { host: "192.0.2.1", hostKey }, ...options }, record);
-  expect(await inputs("kalaw-agent")).toMatchObject({
-    create: installAgent(agentScript(options)),
-    stdin: packed(agentScript(options)),
+  const words =
+    "--by pulumi --from flake --attribute 'kalaw-2' --confirm-within 90 --only-ours --take-over";
+  const connection = { host: "192.0.2.1", hostKey };
+  const kalaw = new CacheServer("kalaw", { connection, ...options }, record);
+  new CacheClient("pai", { connection, server: kalaw }, record);
+  const [keyName] = (await value(kalaw.trustedPublicKey)).split(":");
+  expect(await inputs("kalaw-settings")).toMatchObject({
+    ...run(`settings server --module ${moduleVersion} ${words}`, ofKalaw),
+    delete: callHelperToUndo(`remove-settings server ${words} ${ofKalaw}`),
   });
+  expect(await inputs("kalaw-signing")).toMatchObject({
+    ...run(`signing ${keyName} --module ${moduleVersion} ${words}`, ofKalaw),
+    delete: callHelperToUndo(`remove-signing ${keyName} ${ofKalaw}`),
+  });
+  expect(await inputs("pai-authorization-kalaw")).toMatchObject(run("authorize", ofPaiAtKalaw));
+});
+
+test("where the owner deploys the settings, the steps say so", async () => {
+  const connection = { host: "192.0.2.1", hostKey };
+  new CacheServer("kalaw", { connection, rebuild: { by: "owner" } }, record);
+  for (const name of ["kalaw-settings", "kalaw-signing"]) {
+    expect((await inputs(name))?.update).toContain(` --by owner ${ofKalaw}`);
+  }
+});
+
+test("options may be Outputs", async () => {
+  const connection = { host: "192.0.2.1", hostKey, user: pulumi.output("me") };
+  const rebuild = { attribute: pulumi.output("it's") };
+  new CacheServer("kalaw", { connection, rebuild, takeOver: pulumi.output(true) }, record);
+  expect((await inputs("kalaw-settings"))?.update).toBe(
+    callHelper(
+      `settings server --module ${moduleVersion} --attribute 'it'\\''s' --take-over ${ofKalaw}`,
+      "me",
+    ),
+  );
 });
 
 test("a client without a server is refused at once", () => {
-  expect(
-    () => new CacheClient("lost", { connection: { host: "192.0.2.5", hostKey }, server: [] }),
-  ).toThrow("client lost has no server: pass the CacheServer that it fetches from");
+  const args = { connection: { host: "192.0.2.5", hostKey }, server: [] };
+  expect(() => new CacheClient("lost", args, record)).toThrow(
+    "client lost has no server: pass the CacheServer that it fetches from",
+  );
 });

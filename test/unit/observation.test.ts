@@ -4,10 +4,13 @@ import { type Drift, driftInWords, driftOf, type Part } from "../../machine/drif
 import { type Observation, otherHelper, parseObservation } from "../../machine/observation.ts";
 
 const helper = "a".repeat(64);
-const parsed = (...lines: string[]) => parseObservation(`${lines.join("\n")}\n`, helper);
-const known = (...drift: [Part, string][]): Observation => ({
+const stack = "fay/nixos-cache/home";
+const read = (text: string) => parseObservation(text, { helper, stack });
+const parsed = (...lines: string[]) => read(`${lines.join("\n")}\n`);
+const known = (...drift: [Part, string][]): Extract<Observation, { state: "known" }> => ({
   state: "known",
   drift: new Map(drift),
+  notes: [],
 });
 
 describe("an answer of the helper", () => {
@@ -24,33 +27,83 @@ describe("an answer of the helper", () => {
       parsed(
         `helper\t${helper}`,
         "drift\tsettings server\tserver.json was changed by hand",
-        "drift\tauthorization pai-2\tits key is missing",
+        "drift\tauthorizations\tauthorized_keys is missing",
         "drift\tsettings server\tthe machine went back",
         "end",
       ),
     ).toEqual(
       known(
         ["settings server", "server.json was changed by hand, the machine went back"],
-        ["authorization pai-2", "its key is missing"],
+        ["authorizations", "authorized_keys is missing"],
       ),
     );
   });
 
   test("with another helper, or none; what the machine says of it goes first", () => {
-    expect(parsed(`helper\t${"b".repeat(64)}`, "end")).toEqual(known(["agent", otherHelper]));
-    expect(parsed("end")).toEqual(known(["agent", "its helper is missing"]));
-    expect(parsed(`helper\t${"b".repeat(64)}`, "drift\tagent\tits mode is 777", "end")).toEqual(
-      known(["agent", "its mode is 777"]),
+    const another = `helper\t${"b".repeat(64)}`;
+    expect(parsed(another, "end")).toEqual(known(["helper", otherHelper]));
+    expect(parsed("end")).toEqual(known(["helper", "the helper is missing"]));
+    expect(parsed("drift\thelper\tthe helper was edited by hand", "end")).toEqual(
+      known(["helper", "the helper was edited by hand"]),
     );
+  });
+
+  test("of a machine that has lost all: nothing is said of its helper", () => {
+    expect(parsed("drift\teverything\t/var/lib/nixos-cache is gone", "end")).toEqual(
+      known(["everything", "/var/lib/nixos-cache is gone"]),
+    );
+  });
+
+  test("with whose it is: nothing, where it is this stack's; a note, where it is another's", () => {
+    const owner = (stack: string) => `owner\tserver\t${stack}\tkalaw`;
+    expect(parsed(owner(stack), `helper\t${helper}`, "end")).toEqual(known());
+    expect(parsed(owner("fay/nixos-cache/office"), `helper\t${helper}`, "end")).toEqual({
+      ...known(),
+      notes: [
+        "its part as a server belongs to the stack fay/nixos-cache/office now: this stack changes it only with takeOver: true",
+      ],
+    });
+  });
+
+  test("with whose it is: another component of this stack hands all of it on", () => {
+    const text = `owner\tserver\t${stack}\tcache\nhelper\t${helper}\nend\n`;
+    expect(parseObservation(text, { helper, stack, component: "cache" })).toEqual(known());
+    const observation = parseObservation(text, { helper, stack, component: "kalaw" });
+    expect(observation).toEqual(
+      known(["everything", "its part as a server is still that of the component cache"]),
+    );
+    expect(driftInWords("kalaw", observation)).toEqual([
+      {
+        severity: "info",
+        text: "kalaw: its part as a server is still that of the component cache. `pulumi up` hands it on.",
+      },
+    ]);
+  });
+
+  test("with notes, in plain words, each on its own", () => {
+    expect(
+      parsed(
+        `helper\t${helper}`,
+        "note\tnix-ssh also lets in 1 key not of this stack: \u001b]0;SHA256:a+b/c",
+        "note\tthe folder was committed",
+        "end",
+      ),
+    ).toEqual({
+      ...known(),
+      notes: [
+        "nix-ssh also lets in 1 key not of this stack: 0SHA256:a+b/c",
+        "the folder was committed",
+      ],
+    });
   });
 
   test("keeps to plain words, and to 300 characters", () => {
     const observation = parsed(
       `helper\t${helper}`,
-      `drift\tsigning\t'\u001b[31m$(reboot)"; ${"x".repeat(400)}`,
+      `drift\tkeys server\t'\u001b[31m$(reboot)"; ${"x".repeat(400)}`,
       "end",
     );
-    const words = observation.state === "known" ? observation.drift.get("signing") : "";
+    const words = observation.state === "known" ? observation.drift.get("keys server") : "";
     expect(words).toMatch(/^31m\(reboot\) x+$/);
     expect(words).toHaveLength(300);
   });
@@ -62,33 +115,46 @@ describe("an answer of the helper", () => {
     ["more after the end", `helper\t${helper}\nend\nbye\n`],
     ["a login shell's greeting", `Welcome\nhelper\t${helper}\nend\n`],
     ["an unknown part", "drift\tfirewall\tx\nend\n"],
-    ["drift of everything", "drift\teverything\tx\nend\n"],
-    ["drift without words", "drift\tsigning\nend\n"],
+    ["a part of the first edition", "drift\tsigning\tx\nend\n"],
+    ["drift without words", "drift\tkeys server\nend\n"],
+    ["drift with a tab in its words", "drift\tkeys server\tx\ty\nend\n"],
+    ["a note without words", "note\nend\n"],
+    ["a note with a tab in it", "note\tx\ty\nend\n"],
+    ["an owner without a component", `owner\tserver\t${stack}\nend\n`],
+    ["an owner with more than that", `owner\tserver\t${stack}\tkalaw\tx\nend\n`],
     ["a short hash", "helper\tabc\nend\n"],
+    ["a helper with more", `helper\t${helper}\tx\nend\n`],
     ["two helpers", `helper\t${helper}\nhelper\t${helper}\nend\n`],
-    ["a new machine with drift", "new\ndrift\tsigning\tx\nend\n"],
+    ["a new machine with drift", "new\ndrift\tkeys server\tx\nend\n"],
   ])("that has %s is unknown", (_, text) => {
-    expect(parseObservation(text, helper)).toMatchObject({ state: "unknown" });
+    expect(read(text)).toMatchObject({ state: "unknown" });
   });
 
   test("that breaks off anywhere is unknown", () => {
-    const whole = `helper\t${helper}\ndrift\tidentity\tits file is missing\nend\n`;
+    const whole =
+      `owner\tclient\t${stack}\tpai\nhelper\t${helper}\n` +
+      "drift\tkeys client\tsecret/identity is missing\nnote\tx\nend\n";
+    expect(read(whole).state).toBe("known");
     for (let length = 0; length < whole.length; length++) {
-      expect(parseObservation(whole.slice(0, length), helper).state).toBe("unknown");
+      expect(read(whole.slice(0, length)).state).toBe("unknown");
     }
   });
 
   test("of any kind is taken without an error, and no garbage is a machine without drift", () => {
+    const owner = `owner\tserver\t${stack}\tkalaw`;
     const line = fc.oneof(
       fc.string(),
-      fc.constantFrom("new", "end", `helper\t${helper}`, "drift\tsigning\tx", ""),
-      fc.string().map((words) => `drift\tidentity\t${words}`),
+      fc.constantFrom("new", "end", `helper\t${helper}`, "drift\tkeys server\tx", ""),
+      fc.constantFrom(owner, "owner\tserver\tother\tkalaw", "note\tx"),
+      fc.string().map((words) => `drift\tkeys client\t${words}`),
     );
     fc.assert(
       fc.property(fc.array(line), (lines) => {
         const observation = parsed(...lines);
         if (observation.state !== "known" || observation.drift.size > 0) return;
-        expect(lines).toEqual([`helper\t${helper}`, "end"]);
+        const helpers = lines.filter((line) => line.startsWith("helper"));
+        expect([helpers, lines.at(-1)]).toEqual([[`helper\t${helper}`], "end"]);
+        expect(lines.slice(0, -1).every((line) => /^(helper|owner|note)\t/.test(line))).toBe(true);
       }),
     );
   });
@@ -105,9 +171,13 @@ describe("what it asks for", () => {
   });
 
   test("what has drifted, with the time, so that the same drift twice is two changes", () => {
-    expect(of(known(["signing", "its key is missing"]))).toEqual(
-      new Map([["signing", "its key is missing (2026-11-23T00:40:12Z)"]]),
+    expect(of(known(["keys server", "it is missing"]))).toEqual(
+      new Map([["keys server", "it is missing (2026-11-23T00:40:12Z)"]]),
     );
+  });
+
+  test("nothing, for a note: no step repairs it", () => {
+    expect(of({ ...known(), notes: ["the folder was committed"] })).toEqual(new Map());
   });
 
   test("everything of a machine with nothing on it", () => {
@@ -121,30 +191,39 @@ describe("what a person hears", () => {
   const said = (observation: Observation) => driftInWords("pai", observation);
 
   test("nothing of a machine that is as it should be, or new", () => {
-    expect(said(known())).toBeUndefined();
-    expect(said({ state: "new" })).toBeUndefined();
+    expect(said(known())).toEqual([]);
+    expect(said({ state: "new" })).toEqual([]);
   });
 
   test("that it is unknown, and why; not that all is well", () => {
-    expect(said({ state: "unknown", reason: "the name pai.lan is not known" })).toEqual({
-      severity: "warn",
-      text: "pai: could not be observed, so whether it has drifted is unknown: the name pai.lan is not known",
-    });
+    expect(said({ state: "unknown", reason: "the name pai.lan is not known" })).toEqual([
+      {
+        severity: "warn",
+        text: "pai: could not be observed, so whether it has drifted is unknown: the name pai.lan is not known",
+      },
+    ]);
   });
 
   test("what has drifted, each once", () => {
     expect(
-      said(known(["settings client", "it went back"], ["identity", "b"], ["signing", "b"])),
-    ).toEqual({
-      severity: "warn",
-      text: "pai has drifted: it went back; b. `pulumi up` repairs it.",
-    });
+      said(known(["settings client", "it went back"], ["keys client", "b"], ["keys server", "b"])),
+    ).toEqual([
+      { severity: "warn", text: "pai has drifted: it went back; b. `pulumi up` repairs it." },
+    ]);
   });
 
   test("less loudly of another helper alone, which is so after every change of this program", () => {
-    expect(said(known(["agent", otherHelper]))).toEqual({
-      severity: "info",
-      text: `pai: ${otherHelper}. \`pulumi up\` replaces it.`,
-    });
+    const text = `pai: ${otherHelper}. \`pulumi up\` replaces it.`;
+    expect(said(known(["helper", otherHelper]))).toEqual([{ severity: "info", text }]);
+  });
+
+  test("every note, with drift and without; it is not said that `pulumi up` repairs them", () => {
+    const notes = ["nix-ssh also lets in 1 key", "the folder was committed"];
+    const told = notes.map((words) => ({ severity: "warn", text: `pai: ${words}` }));
+    expect(said({ ...known(), notes })).toEqual(told);
+    const drift = { severity: "warn", text: "pai has drifted: b. `pulumi up` repairs it." };
+    expect(said({ ...known(["keys client", "b"]), notes })).toEqual([drift, ...told]);
+    const helper = { severity: "info", text: expect.stringContaining("replaces it") };
+    expect(said({ ...known(["helper", otherHelper]), notes })).toEqual([helper, ...told]);
   });
 });

@@ -23,6 +23,7 @@ beforeAll(() =>
     "nixos-cache",
     "test",
     true,
+    "organization",
   ),
 );
 afterEach(() => vi.restoreAllMocks());

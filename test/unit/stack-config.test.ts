@@ -3,11 +3,16 @@ import { ConfigError } from "../../config/config-error.ts";
 import { parseStackConfig } from "../../config/stack-config.ts";
 
 const hostKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINFeRaPGyeUfO/zbdjrsARlJWOwFOy38RuyB7a/r1WIP";
+/** Each machine has its own: pai, nas. */
+const paiKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILi5anq9WZ6nvn6//ZQhbiDTND20Cntc8/zMKvgSs31a";
+const nasKey =
+  "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBEmKSENjQEezOmxkZMy7opKgwFB9nkt5YRrYMjNuG5N87uRgg6CLrbo5wAdT/y6v0mKV0U2w0WZ2YB/++Tpockg=";
 const rsaKey =
   "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAQQCo9+BpMRYQ/dL3DS2CyJxRF+j6ctbT3/Qp84+KeFhnii7NT7fELilKUSnxS30WAvQCCo2yU1orfgqr41mM70MB";
 
 const kalaw = { connection: { host: "kalaw.lan", user: "root", hostKey }, address: "kalaw" };
-const pai = { connection: { host: "pai.lan", hostKey }, servers: ["kalaw"], priority: 30 };
+const pai = { connection: { host: "pai.lan", hostKey: paiKey }, servers: ["kalaw"], priority: 30 };
+const nas = { connection: { host: "nas.lan", hostKey: nasKey } };
 
 /** The stack file's settings as Pulumi hands them over. */
 function settings(overrides: Record<string, unknown> = {}): Record<string, string> {
@@ -64,9 +69,11 @@ describe("settings that are right", () => {
   test("how a machine is rebuilt, and by whom", () => {
     const change = {
       connection: { ...kalaw.connection, user: "me" },
-      rebuild: { from: "flake", attribute: "kalaw" },
+      rebuild: { by: "pulumi", from: "flake", attribute: "kalaw" },
       confirmWithin: 10,
       onlyOurs: true,
+      takeOver: true,
+      onlyOurKeys: true,
     };
     expect(parseStackConfig(settings(server(change))).servers.kalaw).toEqual({
       ...kalaw,
@@ -74,12 +81,19 @@ describe("settings that are right", () => {
     });
   });
 
+  test("a machine whose settings its owner deploys", () => {
+    for (const by of ["owner", "pulumi"]) {
+      const config = parseStackConfig(settings(client({ rebuild: { by }, takeOver: false })));
+      expect(config.clients.pai).toEqual({ ...pai, rebuild: { by }, takeOver: false });
+    }
+  });
+
   test("a machine in both roles, whose defaults are written out in one of them", () => {
-    const nas = { connection: { host: "nas.lan", hostKey } };
     const both = {
       connection: { ...nas.connection, user: "root" },
       confirmWithin: 60,
       onlyOurs: false,
+      takeOver: false,
       servers: ["kalaw"],
     };
     parseStackConfig(settings({ servers: { kalaw, nas }, clients: { nas: both } }));
@@ -91,7 +105,6 @@ describe("settings that are right", () => {
   });
 
   test("a machine that serves and fetches", () => {
-    const nas = { connection: { host: "nas.lan", hostKey } };
     const both = { connection: nas.connection, servers: ["kalaw"] };
     const config = parseStackConfig(
       settings({ servers: { kalaw, nas }, clients: { pai, nas: both } }),
@@ -100,9 +113,7 @@ describe("settings that are right", () => {
   });
 
   test("a host key with its comment, and an ECDSA one", () => {
-    const ecdsa =
-      "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBEmKSENjQEezOmxkZMy7opKgwFB9nkt5YRrYMjNuG5N87uRgg6CLrbo5wAdT/y6v0mKV0U2w0WZ2YB/++Tpockg=";
-    for (const key of [`${hostKey} root@kalaw`, ecdsa]) {
+    for (const key of [`${hostKey} root@kalaw`, nasKey]) {
       expect(parseStackConfig(settings(login({ hostKey: key }))).servers.kalaw).toBeDefined();
     }
   });
@@ -146,13 +157,23 @@ describe("every mistake is named, with what to write instead", () => {
     ],
     [
       "one machine under two names, in other letters",
-      { clients: { pai: { ...pai, connection: { host: "KALAW.lan", hostKey } } } },
+      client({ connection: { host: "KALAW.lan", hostKey: paiKey } }),
       "nixos-cache:clients.pai.connection.host is kalaw.lan port 22, like that of kalaw: write its own, or call the machine kalaw in both places",
     ],
     [
       "a typo in a client",
       client({ priorty: 1 }),
-      "nixos-cache:clients.pai.priorty is no setting: write one of connection, servers, priority, rotation, gone, rebuild, confirmWithin, onlyOurs",
+      "nixos-cache:clients.pai.priorty is no setting: write one of connection, servers, priority, rotation, gone, rebuild, confirmWithin, onlyOurs, takeOver",
+    ],
+    [
+      "a typo in a server",
+      server({ onlyOurKey: true }),
+      "nixos-cache:servers.kalaw.onlyOurKey is no setting: write one of connection, address, port, rotation, onlyOurKeys, rebuild, confirmWithin, onlyOurs, takeOver",
+    ],
+    [
+      "a server's setting of a client",
+      client({ onlyOurKeys: true }),
+      "nixos-cache:clients.pai.onlyOurKeys is no setting: write one of connection, servers, priority, rotation, gone, rebuild, confirmWithin, onlyOurs, takeOver",
     ],
     [
       "a typo in a connection",
@@ -212,7 +233,7 @@ describe("every mistake is named, with what to write instead", () => {
     [
       "a typo in a rebuild",
       client({ rebuild: { atribute: "pai" } }),
-      "nixos-cache:clients.pai.rebuild.atribute is no setting: write one of from, attribute",
+      "nixos-cache:clients.pai.rebuild.atribute is no setting: write one of by, from, attribute",
     ],
     [
       "an attribute with its flake",
@@ -224,7 +245,37 @@ describe("every mistake is named, with what to write instead", () => {
       client({ rebuild: { from: "channel", attribute: "pai" } }),
       "nixos-cache:clients.pai.rebuild.attribute is for a flake: take it out, or write from: flake",
     ],
-    ...[9, 3601, 60.5, "60s"].map((value): [string, Record<string, unknown>, string] => [
+    [
+      "a rebuild by somebody else",
+      client({ rebuild: { by: "colmena" } }),
+      "nixos-cache:clients.pai.rebuild.by is neither pulumi nor owner: write owner if you deploy this machine's settings yourself",
+    ],
+    [
+      "what to rebuild, where the owner deploys",
+      client({ rebuild: { by: "owner", from: "flake" } }),
+      "nixos-cache:clients.pai.rebuild.from is for rebuilds by pulumi: take it out, or write by: pulumi",
+    ],
+    [
+      "what attribute to rebuild, where the owner deploys",
+      client({ rebuild: { by: "owner", attribute: "pai" } }),
+      "nixos-cache:clients.pai.rebuild.attribute is for rebuilds by pulumi: take it out, or write by: pulumi",
+    ],
+    [
+      "both of that: two mistakes told as two, though neither fits the other",
+      client({ rebuild: { by: "owner", from: "channel", attribute: "pai" } }),
+      ["from", "attribute"]
+        .map(
+          (setting) =>
+            `nixos-cache:clients.pai.rebuild.${setting} is for rebuilds by pulumi: take it out, or write by: pulumi`,
+        )
+        .join("\n"),
+    ],
+    [
+      "an attribute that is none, and of a channel: one mistake",
+      client({ rebuild: { from: "channel", attribute: ".#pai" } }),
+      "nixos-cache:clients.pai.rebuild.attribute is no attribute of a flake: write the name of a nixosConfigurations entry, like pai",
+    ],
+    ...[9, 3601, 60.5, 1e300, "60s"].map((value): [string, Record<string, unknown>, string] => [
       `confirmWithin ${value}`,
       client({ confirmWithin: value }),
       "nixos-cache:clients.pai.confirmWithin is no number of seconds: write a whole number from 10 to 3600, like 60",
@@ -235,22 +286,41 @@ describe("every mistake is named, with what to write instead", () => {
       "nixos-cache:servers.kalaw.onlyOurs is neither true nor false: write true to refuse rebuilds that would change more than the cache",
     ],
     [
+      "onlyOurKeys in words",
+      server({ onlyOurKeys: "yes" }),
+      "nixos-cache:servers.kalaw.onlyOurKeys is neither true nor false: write true to end the access of keys that are not of this stack",
+    ],
+    [
+      "takeOver in words",
+      client({ takeOver: 1 }),
+      "nixos-cache:clients.pai.takeOver is neither true nor false: write true to take the machine over from another stack",
+    ],
+    [
       "two ways to rebuild one machine",
       {
         servers: {
           kalaw,
-          nas: { connection: { host: "nas.lan", user: "me", hostKey }, confirmWithin: 90 },
+          nas: { connection: { ...nas.connection, user: "me" }, confirmWithin: 90 },
         },
         clients: {
           nas: {
-            connection: { host: "nas.lan", hostKey },
+            ...nas,
             servers: ["kalaw"],
-            rebuild: { attribute: "nas" },
+            rebuild: { by: "pulumi", from: "flake", attribute: "nas" },
             onlyOurs: true,
+            takeOver: true,
           },
         },
       },
-      ["connection.user", "rebuild.attribute", "confirmWithin", "onlyOurs"]
+      [
+        "connection.user",
+        "rebuild.by",
+        "rebuild.from",
+        "rebuild.attribute",
+        "confirmWithin",
+        "onlyOurs",
+        "takeOver",
+      ]
         .map(
           (setting) =>
             `nixos-cache:clients.nas.${setting} is another than that of the server nas: write the same in both places`,
@@ -272,21 +342,42 @@ describe("every mistake is named, with what to write instead", () => {
       {
         servers: {
           kalaw,
-          nas: { connection: { host: "nas.lan", hostKey }, address: "kalaw" },
+          nas: { ...nas, address: "kalaw" },
         },
       },
       "nixos-cache:servers.nas.address is kalaw, like that of kalaw: write each server's own address",
     ],
     [
       "one machine under two names",
-      { clients: { pai: { ...pai, connection: kalaw.connection } } },
+      client({ connection: kalaw.connection }),
       "nixos-cache:clients.pai.connection.host is kalaw.lan port 22, like that of kalaw: write its own, or call the machine kalaw in both places",
+    ],
+    [
+      "one machine under two host names, by its host key",
+      client({ connection: { host: "10.0.0.7", hostKey: `${hostKey} root@kalaw` } }),
+      `nixos-cache:clients.pai.connection.hostKey is ${hostKey}, like that of kalaw: write its own, or call the machine kalaw in both places`,
+    ],
+    [
+      "one machine under two names of servers",
+      { servers: { kalaw, nas: { connection: { host: "nas.lan", hostKey } } } },
+      `nixos-cache:servers.nas.connection.hostKey is ${hostKey}, like that of kalaw: write its own, or call the machine kalaw in both places`,
+    ],
+    [
+      "one machine under two names, one of them in both roles: one mistake",
+      {
+        servers: { kalaw, nas: kalaw },
+        clients: { nas: { connection: kalaw.connection, servers: ["kalaw"] } },
+      },
+      [
+        "nixos-cache:servers.nas.address is kalaw, like that of kalaw: write each server's own address",
+        "nixos-cache:servers.nas.connection.host is kalaw.lan port 22, like that of kalaw: write its own, or call the machine kalaw in both places",
+      ].join("\n"),
     ],
     [
       "two connections to one machine",
       {
-        servers: { kalaw, nas: { connection: { host: "nas.lan", hostKey } } },
-        clients: { nas: { connection: { host: "nas.home", hostKey }, servers: ["kalaw"] } },
+        servers: { kalaw, nas },
+        clients: { nas: { connection: { host: "nas.home", hostKey: nasKey }, servers: ["kalaw"] } },
       },
       "nixos-cache:clients.nas.connection is another than that of the server nas: write the same, or another name",
     ],
@@ -325,11 +416,12 @@ describe("every mistake is named, with what to write instead", () => {
       client({ rotation: ["2"] }),
       "nixos-cache:clients.pai.rotation is no text: write any word or number, like 2",
     ],
-    [
-      "a priority below zero",
-      client({ priority: -1 }),
-      "nixos-cache:clients.pai.priority is no priority: write a whole number from 0 on; cache.nixos.org has 40",
-    ],
+    // Nix leaves out a cache with more than 32 bits can hold.
+    ...[-1, 1.5, 2_147_483_648, "30"].map((value): [string, Record<string, unknown>, string] => [
+      `priority ${value}`,
+      client({ priority: value }),
+      "nixos-cache:clients.pai.priority is no priority: write a whole number from 0 to 2147483647; cache.nixos.org has 40",
+    ]),
   ])("%s", (_, overrides, message) => {
     expect(complaint(overrides)).toBe(message);
   });

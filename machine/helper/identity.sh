@@ -1,0 +1,67 @@
+# The SSH key that a client reads with, and the keys that it trusts the caches by.
+secret=$data/secret
+
+# Proves the new key before it takes the old one's place. It also confirms the client's settings, over the new
+# connection that it comes by.
+identity() {
+  IFS= read -r settings || :
+  printf '%s\n' "$settings" >"$work/settings"
+  while IFS= read -r line && [ -n "$line" ]; do printf '%s\n' "$line"; done >"$work/servers"
+  (umask 077 && cat >"$work/identity")
+  ssh-keygen -y -P '' -f "$work/identity" >"$work/identity.pub" 2>"$log" || fail "the private key did not arrive whole"
+  confirm client "$work/settings"
+  make_data_folder
+  while read -r address port type blob trusted_key; do
+    [ -n "$trusted_key" ] || fail "the list of servers did not arrive whole"
+    prove "$address" "$port" "$type $blob" </dev/null
+  done <"$work/servers"
+  if ! cmp -s "$work/identity" "$secret/identity" || ! is_expected "$secret/identity"; then
+    put 600 "$secret/identity" <"$work/identity"
+    record "identity $(fingerprints "$work/identity.pub")"
+  fi
+  lock_data
+  set_nix_conf extra-trusted-public-keys "$(cut -d' ' -f5 "$work/servers" | tr '\n' ' ' | sed 's/ $//')"
+  unlock_data
+}
+
+# prove ADDRESS PORT HOST-KEY: reads a path from the cache with the new key and nothing else: not the configuration, not
+# an older key.
+prove() {
+  say "reading from $1 with this key"
+  printf 'cache %s\n' "$3" >"$work/known_hosts"
+  read_patiently "$work/identity" "$work/known_hosts" "$1" "$2" ||
+    fail "this machine cannot read from its cache $1, port $2; its key is as it was" "$(last_lines)"
+}
+
+# read_patiently: read_probe, again while sshd has said nothing yet: it may be about to restart, or drop some of many
+# logins at once (sshd_config(5), MaxStartups). Not after a refusal, which sshd would penalise.
+read_patiently() {
+  for pause in 0.3 1 2 4 0; do
+    if read_probe "$@"; then return; fi
+    grep -Eq "^(kex_exchange_identification|Connection (closed|reset) by|ssh: .*Connection refused)" "$log" || return 1
+    [ "$pause" = 0 ] || sleep "$pause"
+  done
+  return 1
+}
+
+# read_probe IDENTITY KNOWN-HOSTS ADDRESS PORT: as user nix-ssh there. The words of a failure are in $log.
+read_probe() {
+  probe=$(readlink -f "$current/etc/nixos-cache/probe")
+  options="-F none -i $1 -o UserKnownHostsFile=$2 -o HostName=$3 -p $4 -o HostKeyAlias=cache -o IdentitiesOnly=yes"
+  options="$options -o BatchMode=yes -o ConnectTimeout=10 -o StrictHostKeyChecking=yes -o GlobalKnownHostsFile=/dev/null"
+  NIX_SSHOPTS="$options -o LogLevel=INFO" timeout 60 nix --extra-experimental-features nix-command \
+    store dump-path --store ssh://nix-ssh@cache "$probe" >"$work/probe" 2>"$log" </dev/null || return
+  if ! nix-store --dump "$probe" | cmp -s - "$work/probe"; then
+    echo "it answered with something else than asked for" >"$log"
+    return 1
+  fi
+}
+
+remove_identity() {
+  cat >/dev/null
+  if [ ! -d "$data" ] || belongs_to_another client; then return; fi
+  drop "$secret/identity"
+  lock_data
+  set_nix_conf extra-trusted-public-keys ''
+  unlock_data
+}

@@ -1,0 +1,239 @@
+# services.nixos-cache: a machine serves its Nix store over SSH to authorized keys, or fetches from one that does.
+#
+# Only settings stand here. Keys are data in /var/lib/nixos-cache: `pulumi up` brings them and takes them away, and
+# nothing here changes with them. While that folder is missing, the machine builds and boots as if it had no cache.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+
+let
+  inherit (lib) mkOption types;
+  cfg = config.services.nixos-cache;
+  serves = cfg.server.enable;
+  fetches = cfg.client.servers != { };
+  servers = lib.attrValues cfg.client.servers;
+  data = "/var/lib/nixos-cache";
+
+  # A public text that every machine with this module has, at the same store path: what a check of the service asks
+  # the other machine for.
+  probe = builtins.toFile "nixos-cache-probe" "This path shows that one machine can read the Nix store of another.\n";
+
+  # What `pulumi up` compares with the settings that it wants: JSON without spaces, keys sorted.
+  settings = {
+    server = { inherit (cfg.server) onlyOurKeys; };
+    client.servers = lib.mapAttrs (_: server: {
+      inherit (server)
+        address
+        port
+        hostKey
+        priority
+        ;
+    }) cfg.client.servers;
+  };
+  settingsFile = role: { text = "${builtins.toJSON settings.${role}}\n"; };
+
+  # Runs in the place of ssh's own connect (ssh_config(5), ProxyCommand with ProxyUseFdpass). Nix dials once
+  # for every store path, so an unreachable cache is remembered for half a minute instead of tried each time; that
+  # way takes the shell's own means only, for it is gone hundreds of times.
+  guard = pkgs.writeShellScript "nixos-cache-guard" ''
+    stamp="/run/nixos-cache/$1-$2.unreachable"
+    printf -v now '%(%s)T' -1
+    since=
+    if [ -e "$stamp" ]; then read -r since <"$stamp"; fi
+    if [[ $since =~ ^[0-9]+$ ]] && (( now >= since && now - since < 30 )); then
+      echo "nixos-cache: $1 was unreachable $((now - since)) s ago, not trying again yet" >&2
+      exit 1
+    fi
+    if ${pkgs.netcat-openbsd}/bin/nc -F -w 2 "$1" "$2"; then
+      ${pkgs.coreutils}/bin/rm -f "$stamp"
+    else
+      ${pkgs.coreutils}/bin/mkdir -p /run/nixos-cache
+      printf '%(%s)T\n' -1 >"$stamp"
+      echo "nixos-cache: $1 port $2 is unreachable" >&2
+      exit 1
+    fi
+  '';
+
+  substituter =
+    { address, priority, ... }:
+    "ssh://nix-ssh@${address}" + lib.optionalString (priority != null) "?priority=${toString priority}";
+
+  alias = { address, ... }: "${address}.nixos-cache";
+  knownHosts = pkgs.writeText "nixos-cache-known-hosts" (
+    lib.concatMapStrings (server: "${alias server} ${server.hostKey}\n") servers
+  );
+
+  # By the name in the URL (originalhost), for a HostName in root's own ~/.ssh/config comes before this file. The
+  # alias keeps every other known host out.
+  matchBlock = server: ''
+    Match originalhost ${server.address} user nix-ssh localuser root
+      Port ${toString server.port}
+      IdentityFile ${data}/secret/identity
+      IdentitiesOnly yes
+      BatchMode yes
+      StrictHostKeyChecking yes
+      HostKeyAlias ${alias server}
+      GlobalKnownHostsFile ${knownHosts}
+      UserKnownHostsFile /dev/null
+      ConnectTimeout 5
+      ServerAliveInterval 5
+      ServerAliveCountMax 3
+      ProxyCommand ${guard} %h %p
+      ProxyUseFdpass yes
+    Match all
+  '';
+
+  sshdBlock = ''
+    Match User nix-ssh
+      AllowUsers nix-ssh
+      AllowGroups nix-ssh
+      AuthenticationMethods publickey
+      AuthorizedKeysFile ${toString authorizedKeysFiles}
+      ${lib.optionalString cfg.server.onlyOurKeys "AuthorizedKeysCommand none\n  TrustedUserCAKeys none"}
+      DisableForwarding yes
+      PermitTTY no
+      PermitUserRC no
+      ExposeAuthInfo yes
+      ForceCommand ${config.nix.package.out}/bin/nix-store --serve
+    Match All
+  '';
+  # The second is there only while `pulumi up` checks that the service works.
+  authorizedKeysFiles = [
+    "${data}/authorized_keys"
+    "/run/nixos-cache/check_key"
+  ]
+  ++ lib.optionals (!cfg.server.onlyOurKeys) config.services.openssh.authorizedKeysFiles;
+
+  denied = lib.toList (config.services.openssh.settings.DenyUsers or [ ]);
+  deniedGroups = lib.toList (config.services.openssh.settings.DenyGroups or [ ]);
+  addresses = map ({ address, ... }: lib.toLower address) servers;
+in
+{
+  options.services.nixos-cache = {
+    server = {
+      enable = lib.mkEnableOption "serving this machine's Nix store over SSH to the keys in ${data}/authorized_keys";
+
+      onlyOurKeys = mkOption {
+        type = types.bool;
+        default = false;
+        description = ''
+          Whether user nix-ssh is let in by the keys in {file}`${data}/authorized_keys` alone. Otherwise the keys of
+          {option}`nix.sshServe.keys`, {option}`services.openssh.authorizedKeysFiles` and the like count too.
+        '';
+      };
+    };
+
+    client.servers = mkOption {
+      default = { };
+      description = "The machines that this one fetches store paths from, by name.";
+      type = types.attrsOf (
+        types.submodule (
+          { name, ... }:
+          {
+            options = {
+              address = mkOption {
+                type = types.strMatching "[A-Za-z0-9][A-Za-z0-9.-]*";
+                default = name;
+                description = "Host name or IPv4 address of the server, as this machine resolves it; each server has its own.";
+              };
+              port = mkOption {
+                type = types.port;
+                default = 22;
+                description = "Port of the server's sshd.";
+              };
+              hostKey = mkOption {
+                type = types.strMatching "(ssh-ed25519|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]+=*";
+                description = ''
+                  The server's SSH host key, `type base64`: the first two words of
+                  {file}`/etc/ssh/ssh_host_ed25519_key.pub` there. No other key is accepted.
+                '';
+              };
+              priority = mkOption {
+                type = types.nullOr (types.ints.between 0 2147483647);
+                default = null;
+                description = ''
+                  Of several caches the one with the lower number is asked first; cache.nixos.org has 40. `null` leaves
+                  it to Nix, which asks an SSH store before the public caches.
+                '';
+              };
+            };
+          }
+        )
+      );
+    };
+  };
+
+  config = lib.mkMerge [
+    (lib.mkIf (serves || fetches) {
+      environment.etc."nixos-cache/probe".source = probe;
+      # At the end, for an owner's own nix.extraOptions beats nix.settings. A missing file is no error (nix.conf(5)).
+      nix.extraOptions = lib.mkAfter "!include ${data}/nix.conf\n";
+      assertions = [
+        {
+          assertion = config.nix.enable;
+          message = "services.nixos-cache needs NixOS's own Nix daemon: nix.enable is false on this machine.";
+        }
+        {
+          assertion = (config.nix.daemonUser or "root") == "root";
+          message = "services.nixos-cache needs a Nix daemon that runs as root, for its keys are root's: nix.daemonUser is another user.";
+        }
+      ];
+    })
+
+    (lib.mkIf serves {
+      environment.etc."nixos-cache/server.json" = settingsFile "server";
+      nix.sshServe.enable = true;
+      # A daemon that was started with a signing key fails every build once that file is gone: where all of it is lost,
+      # it starts again without.
+      systemd.paths.nixos-cache-lost = {
+        description = "Sees whether the keys of pulumi-nixos-cache are lost";
+        wantedBy = [ "multi-user.target" ];
+        pathConfig.PathChanged = "${data}/nix.conf";
+      };
+      systemd.services.nixos-cache-lost = {
+        description = "Starts the Nix daemon again without keys that are lost";
+        unitConfig = {
+          ConditionPathExists = "!${data}/nix.conf";
+          StartLimitIntervalSec = 0;
+        };
+        serviceConfig.Type = "oneshot";
+        script = "systemctl try-restart nix-daemon.service";
+      };
+      nix.extraOptions = lib.mkAfter "extra-allowed-users = nix-ssh\n";
+      # Before sshServe's own block: sshd takes the first value of each keyword (sshd_config(5)).
+      services.openssh.extraConfig = lib.mkBefore sshdBlock;
+      assertions = [
+        {
+          assertion = !config.nix.sshServe.write;
+          message = "services.nixos-cache only lets clients read: take out nix.sshServe.write, or services.nixos-cache.server.";
+        }
+        {
+          assertion = config.nix.sshServe.protocol == "ssh";
+          message = "services.nixos-cache serves by the protocol ssh: take out nix.sshServe.protocol.";
+        }
+        {
+          assertion = !(lib.elem "nix-ssh" denied || lib.elem "nix-ssh" deniedGroups);
+          message = "services.nixos-cache serves as user nix-ssh: take nix-ssh out of services.openssh.settings.DenyUsers and DenyGroups.";
+        }
+      ];
+    })
+
+    (lib.mkIf fetches {
+      environment.etc."nixos-cache/client.json" = settingsFile "client";
+      nix.extraOptions = lib.mkAfter "extra-substituters = ${lib.concatMapStringsSep " " substituter servers}\n";
+      # An unreachable cache must never fail a build (nix.conf(5), fallback).
+      nix.settings.fallback = lib.mkDefault true;
+      # Before the owner's own: ssh takes the first value of each keyword (ssh_config(5)).
+      programs.ssh.extraConfig = lib.mkBefore (lib.concatMapStrings matchBlock servers);
+      assertions = [
+        {
+          assertion = lib.length (lib.unique addresses) == lib.length addresses;
+          message = "services.nixos-cache.client.servers: ssh tells servers apart by their address, so each needs its own.";
+        }
+      ];
+    })
+  ];
+}

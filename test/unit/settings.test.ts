@@ -1,0 +1,49 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { identityInput, type ServerForClient, settingsJson } from "../../components/settings.ts";
+
+const hostKey = "ssh-ed25519 AAAA";
+
+test("settings are one line of JSON without spaces, keys sorted", () => {
+  const nas = { port: 22, address: "nas.lan", priority: null, hostKey };
+  const kalaw = { hostKey, priority: 30, port: 2222, address: "kalaw" };
+  expect(settingsJson({ servers: { nas, kalaw } })).toBe(
+    `{"servers":{"kalaw":{"address":"kalaw","hostKey":"${hostKey}","port":2222,"priority":30},` +
+      `"nas":{"address":"nas.lan","hostKey":"${hostKey}","port":22,"priority":null}}}\n`,
+  );
+  expect(settingsJson({ onlyOurKeys: true })).toBe('{"onlyOurKeys":true}\n');
+});
+
+test("a server whose name is a number is in the order of text, as Nix sorts it", () => {
+  const servers = Object.fromEntries(["10", "9", "kalaw"].map((name) => [name, serverNamed(name)]));
+  const names = [...settingsJson({ servers }).matchAll(/"address":"(\w+)"/g)].map(([, n]) => n);
+  expect(names).toEqual(["10", "9", "kalaw"]);
+});
+
+test("the same settings are the same text, whatever order they were written in", () => {
+  fc.assert(
+    fc.property(fc.shuffledSubarray(["a", "b", "c", "d"], { minLength: 4 }), (names) => {
+      const servers = (names: string[]) =>
+        Object.fromEntries(names.map((name) => [name, serverNamed(name)]));
+      expect(settingsJson({ servers: servers(names) })).toBe(
+        settingsJson({ servers: servers([...names].sort()) }),
+      );
+    }),
+  );
+});
+
+test("an identity comes with a line for each server, an empty line, and the key", () => {
+  const servers = ["kalaw", "nas"].map((address) => ({
+    address,
+    port: 22,
+    hostKey,
+    trustedPublicKey: `${address}-1:abc=`,
+  }));
+  expect(identityInput(servers, "-----BEGIN\n")).toBe(
+    `kalaw 22 ${hostKey} kalaw-1:abc=\nnas 22 ${hostKey} nas-1:abc=\n\n-----BEGIN\n`,
+  );
+});
+
+function serverNamed(address: string): ServerForClient {
+  return { address, port: 22, hostKey, priority: null };
+}
