@@ -1,24 +1,32 @@
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { buildNewPath, fetchPath } from "../../dev/lab/demonstration.ts";
 import type { Lab } from "../../dev/lab/lab.ts";
 import { outcome } from "../../dev/lab/outcome.ts";
 import { LabStack } from "../../dev/lab/stack.ts";
 import { toolchain } from "../../dev/tools/toolchain.ts";
 import { Home, useHome } from "../system/home.ts";
-import { keysOf, storedKeypair, tryKey } from "./keys.ts";
+import {
+  bare,
+  identity,
+  keysOf,
+  refusal,
+  signing,
+  signingKeysOf,
+  storedKeypair,
+  trustedBy,
+  tryKey,
+} from "./keys.ts";
 
-const home = useHome();
-
-beforeAll(() => home().up());
+const home = useHome(undefined, { after: "up" });
 
 /**
  * The same machines, and a stack for them in another backend, with another passphrase: a new stack that knows
  * nothing of the first one.
  */
-async function anotherStack(name: string): Promise<Home> {
-  const folder = join(home().lab.folder, name);
+async function anotherStack(backend: string, name = "lab"): Promise<Home> {
+  const folder = join(home().lab.folder, backend);
   await mkdir(folder);
   const { lab } = home();
   // All that a stack wants of a lab, in another folder.
@@ -33,7 +41,7 @@ async function anotherStack(name: string): Promise<Home> {
     address: (host) => lab.address(host),
     hostKey: (host) => lab.hostKey(host),
   };
-  const stack = new LabStack(elsewhere as Lab, await toolchain(() => {}));
+  const stack = new LabStack(elsewhere as Lab, await toolchain(() => {}), name);
   await stack.init();
   return new Home(lab, stack);
 }
@@ -75,44 +83,68 @@ describe("a stack taken along to another backend", () => {
   });
 
   test("goes on from there: rotation", async () => {
-    await home().on("pai", "cp /var/lib/nixos-cache/ssh/identity /root/old");
+    await home().on("pai", `cp ${identity} /root/old`);
     await other.set("rotation", "2");
     await other.up();
-    expect(await keysOf(other, "pai")).toEqual([(await storedKeypair(other, "pai-key")).publicKey]);
-    expect(await tryKey(other, "pai", "/root/old")).toContain("Permission denied (publickey");
+    expect(await keysOf(other, "pai")).toEqual([
+      bare((await storedKeypair(other, "pai-key")).publicKey),
+    ]);
+    expect(await tryKey(other, "pai", "/root/old")).toContain(refusal);
     await newPathReachesPai();
   });
 });
 
-describe("a state that is lost", () => {
-  test("a new stack takes over the machines as they are", async () => {
-    await home().on("pai", "cp /var/lib/nixos-cache/ssh/identity /root/old");
-    expect(await tryKey(home(), "pai", "/root/old")).toBe("let in");
-    const oldSigning = await home().on("kalaw", "cut -d: -f1 /var/lib/nixos-cache/signing/0");
+/** That these machines are this stack's: its keys, and no others, are in use. */
+async function isInCharge(of: Home): Promise<void> {
+  const pai = await storedKeypair(of, "pai-key");
+  const kalaw = await storedKeypair(of, "kalaw-signing-key");
+  expect(await keysOf(of, "pai")).toEqual([bare(pai.publicKey)]);
+  expect(await home().on("kalaw", "wc -l </var/lib/nixos-cache/authorized_keys")).toBe("1");
+  expect(await tryKey(home(), "pai", "/root/old")).toContain(refusal);
+  expect(await trustedBy(of, "pai")).toEqual([kalaw.publicKey]);
+  expect(await signingKeysOf(of)).toEqual([kalaw.name]);
+  expect(await home().on("kalaw", `cut -d: -f1 ${signing}/* | sort -u`)).toBe(kalaw.name);
+  await newPathReachesPai();
+  await of.stack.run(["preview", "--expect-no-changes"]);
+}
 
+describe("a state that is lost", () => {
+  test("a new stack of the same name takes over the machines as they are", async () => {
+    await home().on("pai", `cp ${identity} /root/old`);
+    expect(await tryKey(home(), "pai", "/root/old")).toBe("let in");
     const fresh = await anotherStack("fresh");
     await fresh.up();
+    await isInCharge(fresh);
+  });
 
-    const pai = await storedKeypair(fresh, "pai-key");
-    const kalaw = await storedKeypair(fresh, "kalaw-signing-key");
-    expect(await keysOf(fresh, "pai")).toEqual([pai.publicKey]);
-    expect(await home().on("kalaw", "cat /etc/nixos/nixos-cache/authorized/*")).toBe(pai.publicKey);
-    expect(await tryKey(home(), "pai", "/root/old")).toContain("Permission denied (publickey");
-    await newPathReachesPai();
-    expect(kalaw.name).not.toBe(oldSigning);
-    expect(await home().on("pai", "cat /etc/nix/nix.conf")).not.toContain(oldSigning);
-    await fresh.stack.run(["preview", "--expect-no-changes"]);
-
-    // The old secret goes with the next rotation at the latest, or at once: nothing else knows of it.
-    await fresh.set("rotation", "2");
-    await fresh.up();
-    const { name } = await storedKeypair(fresh, "kalaw-signing-key");
-    expect(await home().on("kalaw", "cut -d: -f1 /var/lib/nixos-cache/signing/* | sort -u")).toBe(
-      name,
+  test("a stack of another name is refused, with the words to take over", async () => {
+    await home().on("pai", `cp ${identity} /root/old`);
+    const stranger = await anotherStack("stranger", "other-home");
+    const before = await Promise.all(["kalaw", "pai"].map((host) => home().snapshot(host)));
+    const output = await stranger.failingUp();
+    expect(output).toContain(
+      "this machine is a server of the stack organization/nixos-cache/lab (component kalaw)",
     );
+    expect(output).toContain("or set takeOver: true for it here");
+    expect(await Promise.all(["kalaw", "pai"].map((host) => home().snapshot(host)))).toEqual(
+      before,
+    );
+    expect(await tryKey(home(), "pai", "/root/old")).toBe("let in");
     await newPathReachesPai();
 
-    await fresh.stack.run(["destroy", "--yes", "--skip-preview"]);
+    await stranger.set("servers.kalaw.takeOver", "true");
+    await stranger.set("clients.pai.takeOver", "true");
+    await stranger.up();
+    await isInCharge(stranger);
+
+    // The stack before is refused in its turn, also where only its keys have changed.
+    await home().set("rotation", "of the stack before");
+    expect(await home().failingUp()).toContain(
+      "this machine is a server of the stack organization/nixos-cache/other-home",
+    );
+    await isInCharge(stranger);
+
+    await stranger.stack.run(["destroy", "--yes", "--skip-preview"]);
     for (const host of ["kalaw", "pai"]) {
       await home().on(host, "test ! -e /var/lib/nixos-cache && test ! -e /etc/nixos/nixos-cache");
     }

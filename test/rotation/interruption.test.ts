@@ -1,26 +1,71 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, expect, test } from "vitest";
 import { buildNewPath } from "../../dev/lab/demonstration.ts";
 import { until } from "../../dev/lab/until.ts";
 import { toolchain } from "../../dev/tools/toolchain.ts";
 import { type Home, useHome } from "../system/home.ts";
-import { keysOf, storedKeypair, tryKey } from "./keys.ts";
+import {
+  bare,
+  identity,
+  keysOf,
+  refusal,
+  signing,
+  signingKeysOf,
+  storedKeypair,
+  trustedBy,
+  tryKey,
+} from "./keys.ts";
 import { type EngineStep, type UpdateInProgress, Updates } from "./update-in-progress.ts";
 
-/** The steps of a rotation of all keys that do something on a machine, and by which words of the helper. */
-const steps: (EngineStep & { host: string; words: string })[] = [
-  { op: "create-replacement", resource: "kalaw-signing", host: "kalaw", words: "signing-key" },
-  { op: "update", resource: "pai-authorization-kalaw", host: "kalaw", words: "authorize" },
-  { op: "update", resource: "pai-identity", host: "pai", words: "identity" },
-  { op: "update", resource: "pai-settings", host: "pai", words: "settings client" },
-  { op: "update", resource: "pai-confirm", host: "pai", words: "confirm client" },
-  { op: "update", resource: "pai-access-kalaw", host: "kalaw", words: "in-use" },
+/** A step that does something on a machine, and by which words of the helper. */
+interface Step extends EngineStep {
+  /** What the update is about: new keys for all, or another setting of pai's. */
+  update: "rotation" | "settings";
+  host: string;
+  words: string;
+}
+
+const steps: Step[] = [
   {
+    update: "rotation",
+    op: "create-replacement",
+    resource: "kalaw-signing",
+    host: "kalaw",
+    words: "signing",
+  },
+  {
+    update: "rotation",
+    op: "update",
+    resource: "pai-authorization-kalaw",
+    host: "kalaw",
+    words: "authorize",
+  },
+  { update: "rotation", op: "update", resource: "pai-identity", host: "pai", words: "identity" },
+  {
+    update: "rotation",
+    op: "update",
+    resource: "pai-access-kalaw",
+    host: "kalaw",
+    words: "access",
+  },
+  {
+    update: "rotation",
     op: "delete-replaced",
     resource: "kalaw-signing",
     host: "kalaw",
-    words: "remove-signing-key",
+    words: "remove-signing",
   },
+  {
+    update: "settings",
+    op: "update",
+    resource: "pai-settings",
+    host: "pai",
+    words: "settings client",
+  },
+  // It confirms the settings, which are on trial until then.
+  { update: "settings", op: "update", resource: "pai-identity", host: "pai", words: "identity" },
 ];
+
+const nameOf = ({ update, op, resource }: Step) => `${update}: ${op} ${resource}`;
 
 interface Fault {
   name: string;
@@ -34,27 +79,27 @@ interface Fault {
 
 const nothing = async () => {};
 const kill = (_: Home, update: UpdateInProgress) => update.kill();
-const everywhere = steps.map(({ resource }) => resource);
+const everywhere = steps.map(nameOf);
 const faults: Fault[] = [
   { name: "SIGKILL as it begins", at: [], moment: "begins", inject: kill, undo: nothing },
   { name: "SIGKILL while it runs", at: everywhere, moment: "runs", inject: kill, undo: nothing },
   {
     name: "kalaw off",
-    at: ["pai-authorization-kalaw"],
+    at: ["rotation: update pai-authorization-kalaw"],
     moment: "runs",
     inject: ({ lab }) => lab.powerOff("kalaw"),
     undo: ({ lab }) => lab.powerOn("kalaw"),
   },
   {
     name: "pai off",
-    at: ["pai-identity"],
+    at: ["rotation: update pai-identity", "settings: update pai-settings"],
     moment: "runs",
     inject: ({ lab }) => lab.powerOff("pai"),
     undo: ({ lab }) => lab.powerOn("pai"),
   },
   {
     name: "kalaw cut",
-    at: ["pai-access-kalaw"],
+    at: ["rotation: update pai-access-kalaw"],
     moment: "runs",
     inject: ({ lab }) => lab.cut("kalaw"),
     undo: ({ lab }) => lab.mend("kalaw"),
@@ -66,33 +111,25 @@ const wholeMatrix = process.env.NIXOS_CACHE_WHOLE_MATRIX !== undefined;
 
 /** Homes in which faults are tried side by side, for most of the time goes by in waiting. */
 const homes = [
-  { home: useHome(), faults: faults.slice(0, 2) },
-  { home: useHome(), faults: faults.slice(2, 4) },
-  { home: useHome(), faults: faults.slice(4) },
+  { home: useHome(undefined, { after: "up" }), faults: faults.slice(0, 2) },
+  { home: useHome(undefined, { after: "up" }), faults: faults.slice(2, 4) },
+  { home: useHome(undefined, { after: "up" }), faults: faults.slice(4) },
 ].map((each) => ({ ...each, names: each.faults.map(({ name }) => name).join(", ") }));
 const matrix: Record<string, Record<string, string>> = {};
 
-beforeAll(async () => {
-  for (const { home } of homes) await home().up();
-});
-
 afterAll(() => {
-  const table = steps.map(({ op, resource }) => {
-    const step = `${op} ${resource}`;
-    return { step, ...matrix[step] };
-  });
-  console.table(table);
+  console.table(steps.map(nameOf).map((step) => ({ step, ...matrix[step] })));
 });
 
 test.concurrent.each(homes)(
-  "at each step of a rotation: $names",
+  "at each step: $names",
   async ({ home, faults }) => {
     const updates = await Updates.of(home().lab, await toolchain(() => {}));
     const wrong: string[] = [];
     for (const fault of faults) {
       for (const step of steps) {
-        if (!wholeMatrix && !fault.at.includes(step.resource)) continue;
-        const cell = `${step.op} ${step.resource}`;
+        const cell = nameOf(step);
+        if (!wholeMatrix && !fault.at.includes(cell)) continue;
         const words = await interrupt(home(), updates, step, fault).catch(({ message }) => {
           wrong.push(`${fault.name}, ${cell}: ${message}`);
           return "FAILED";
@@ -105,18 +142,14 @@ test.concurrent.each(homes)(
   1_800_000,
 );
 
-let rotations = 1;
+let updatesSoFar = 1;
 
 /** One cell of the matrix. @returns in a few words, what it took to converge */
-async function interrupt(
-  home: Home,
-  updates: Updates,
-  step: (typeof steps)[number],
-  fault: Fault,
-): Promise<string> {
+async function interrupt(home: Home, updates: Updates, step: Step, fault: Fault): Promise<string> {
   const took: string[] = [];
-  await home.on("pai", "cp /var/lib/nixos-cache/ssh/identity /root/old");
-  await home.set("rotation", `${++rotations}`);
+  await home.on("pai", `cp ${identity} /root/old`);
+  const value = `${++updatesSoFar}`;
+  await home.set(step.update === "rotation" ? "rotation" : "clients.pai.priority", value);
 
   const update = await updates.start();
   await update.begins(step);
@@ -140,12 +173,17 @@ async function interrupt(
     await home.stack.run(["refresh", "--yes", "--skip-preview", "--clear-pending-creates"]);
   }
   await check(home);
+  if (step.update === "rotation") {
+    expect(await tryKey(home, "pai", "/root/old")).toContain(refusal);
+  } else {
+    expect(await home.on("pai", "nix config show substituters")).toContain(`priority=${value}`);
+  }
   return took.join(", ");
 }
 
 /** Waits until the helper does this step; false if it was quicker than we look. */
-async function helperRuns(home: Home, { host, words }: (typeof steps)[number]): Promise<boolean> {
-  const pattern = `[n]ixos-cache/agent ${words}`;
+async function helperRuns(home: Home, { host, words }: Step): Promise<boolean> {
+  const pattern = `[s]teps/main.sh ${words} `;
   const { code } = await home.tryOn(
     host,
     `for try in $(seq 400); do if pgrep -f '${pattern}'; then exit 0; fi; done; exit 1`,
@@ -196,22 +234,23 @@ async function check(home: Home): Promise<void> {
   await fetchesNow(home, "after the next up");
   const pai = await storedKeypair(home, "pai-key");
   const kalaw = await storedKeypair(home, "kalaw-signing-key");
-  expect(await keysOf(home, "pai")).toEqual([pai.publicKey]);
-  expect(await home.on("kalaw", "cat /etc/nixos/nixos-cache/authorized/*")).toBe(pai.publicKey);
-  expect(await home.on("pai", "ls -A /var/lib/nixos-cache/ssh")).toBe("identity");
-  expect(await home.on("pai", "cat /var/lib/nixos-cache/ssh/identity")).toBe(
-    pai.privateKey.trimEnd(),
-  );
-  expect(await home.on("kalaw", "ls -A /var/lib/nixos-cache/signing")).toBe("0\n1\n2\n3");
-  expect(await home.on("kalaw", "cut -d: -f1 /var/lib/nixos-cache/signing/* | sort -u")).toBe(
-    kalaw.name,
-  );
-  expect(await tryKey(home, "pai", "/root/old")).toContain("Permission denied (publickey");
+  expect(await keysOf(home, "pai")).toEqual([bare(pai.publicKey)]);
+  expect(await home.on("kalaw", "wc -l </var/lib/nixos-cache/authorized_keys")).toBe("1");
+  expect(await home.on("pai", `cat ${identity}`)).toBe(pai.privateKey.trimEnd());
+  expect(await trustedBy(home, "pai")).toEqual([kalaw.publicKey]);
+  expect(await signingKeysOf(home)).toEqual([kalaw.name]);
+  expect(await home.on("kalaw", `cut -d: -f1 ${signing}/* | sort -u`)).toBe(kalaw.name);
   expect(await pendingOperations(home)).toEqual([]);
   for (const host of ["kalaw", "pai"]) {
     expect(
       await home.on(host, "git -C /etc/nixos status --porcelain | grep -v '^ A' || true"),
     ).toBe("");
-    expect(await home.on(host, "ls -d /run/nixos-cache.* 2>&1 | wc -l")).toBe("1");
+    const left = await home.on(
+      host,
+      `ls -d /run/nixos-cache/work.* /run/nixos-cache/trial-* /run/nixos-cache/check_key \
+         /var/lib/nixos-cache/trial* /var/lib/nixos-cache/reverted /var/lib/nixos-cache-copy.* \
+         /run/nixos-cache-call.* 2>/dev/null || true`,
+    );
+    expect(left).toBe("");
   }
 }

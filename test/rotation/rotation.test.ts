@@ -4,11 +4,27 @@ import { until } from "../../dev/lab/until.ts";
 import { sshFingerprint } from "../../keys/ssh-key.ts";
 import { useHome } from "../system/home.ts";
 import { type Fetch, FetchLoop } from "./fetch-loop.ts";
-import { bare, keysOf, type StoredKeypair, storedKeypair, tryKey } from "./keys.ts";
+import {
+  bare,
+  identity,
+  keysOf,
+  refusal,
+  type StoredKeypair,
+  signing,
+  signingKeysOf,
+  storedKeypair,
+  trustedBy,
+  tryKey,
+} from "./keys.ts";
+import { type LongBuild, startLongBuild } from "./long-build.ts";
+import { type Work, watchNix, workDuring } from "./work-on-hosts.ts";
 
 const home = useHome();
-const identity = "/var/lib/nixos-cache/ssh/identity";
-const signing = "/var/lib/nixos-cache/signing";
+const hosts = ["kalaw", "pai"];
+const noWork = {
+  kalaw: { evaluations: 0, rebuilds: 0 },
+  pai: { evaluations: 0, rebuilds: 0 },
+};
 
 /** Whoever has read pai's key and kalaw's secret key before the rotation. */
 const stolenIdentity = "/root/stolen-identity";
@@ -19,17 +35,6 @@ const keypairs = async () => ({
   kalaw: await storedKeypair(home(), "kalaw-signing-key"),
 });
 type Keypairs = Record<"pai" | "kalaw", StoredKeypair>;
-
-const rebuilds = async () => ({
-  kalaw: await home().generations("kalaw"),
-  pai: await home().generations("pai"),
-});
-
-/** The trusted public keys on pai that are kalaw's. */
-const trusted = async () =>
-  (await home().on("pai", "nix config show trusted-public-keys"))
-    .split(/\s+/)
-    .filter((key) => key.startsWith("kalaw-"));
 
 /** What a preview would do with each resource that it would change. */
 async function previewed(): Promise<Record<string, string>> {
@@ -44,12 +49,28 @@ async function previewed(): Promise<Record<string, string>> {
 const publicKeysIn = (text: string) =>
   new Set(text.match(/ssh-ed25519 [\w+/]+=*|kalaw-\d{8}T\d{6}Z:[\w+/]+=*/g) ?? []);
 
-beforeAll(() => home().up());
+/** The text of every file on a host in which a key of ours is to be found, but for secrets. */
+const publicFiles = (host: string) =>
+  home().on(
+    host,
+    `find /var/lib/nixos-cache -path '*/secret' -prune -o -path '*/log' -prune -o -type f -exec cat {} +
+     cat /run/current-system/etc/nix/nix.conf /run/current-system/etc/ssh/*
+     find /etc/nixos/nixos-cache /run/current-system/etc/nixos-cache/ -type f -exec cat {} +`,
+  );
+
+beforeAll(async () => {
+  await watchNix(home(), hosts);
+  expect(await workDuring(home(), hosts, () => home().up())).toEqual({
+    kalaw: { evaluations: 1, rebuilds: 1 },
+    pai: { evaluations: 1, rebuilds: 1 },
+  });
+});
 
 describe("rotation of all keys", () => {
   let old: Keypairs;
   let renewed: Keypairs;
-  let before: Awaited<ReturnType<typeof rebuilds>>;
+  let work: Record<string, Work>;
+  let builds: LongBuild[];
   let preview: string;
   let fetches: Fetch[];
   let began: number;
@@ -57,9 +78,8 @@ describe("rotation of all keys", () => {
 
   beforeAll(async () => {
     old = await keypairs();
-    before = await rebuilds();
     await home().on("pai", `cp ${identity} ${stolenIdentity}`);
-    await home().on("kalaw", `cp ${signing}/0 ${stolenSigning}`);
+    await home().on("kalaw", `cp ${signing}/${old.kalaw.name} ${stolenSigning}`);
     expect(await tryKey(home(), "pai", stolenIdentity)).toBe("let in");
     await home().set("rotation", "2");
   });
@@ -71,8 +91,6 @@ describe("rotation of all keys", () => {
       "pai-key": "replace",
       "pai-authorization-kalaw": "update",
       "pai-identity": "update",
-      "pai-settings": "update",
-      "pai-confirm": "update",
       "pai-access-kalaw": "update",
     });
   });
@@ -90,7 +108,11 @@ describe("rotation of all keys", () => {
     expect([...publicKeysIn(preview)].filter((key) => !known.includes(key))).toEqual([]);
   });
 
-  test("goes through while pai fetches", async () => {
+  test("goes through while pai fetches and kalaw builds", async () => {
+    builds = await Promise.all([
+      startLongBuild(home().lab, "kalaw", "auto"),
+      startLongBuild(home().lab, "kalaw", "daemon"),
+    ]);
     const loop = new FetchLoop(home(), "pai");
     const reach = (count: number) =>
       until(async () => loop.fetches.length >= count, {
@@ -99,7 +121,7 @@ describe("rotation of all keys", () => {
       });
     await reach(30);
     began = Date.now();
-    await home().up();
+    work = await workDuring(home(), hosts, () => home().up());
     ended = Date.now();
     await reach(Math.max(100, loop.fetches.length + 30));
     fetches = await loop.stop();
@@ -118,8 +140,12 @@ describe("rotation of all keys", () => {
     expect(fetches.flatMap(({ failure }) => failure ?? [])).toEqual([]);
   });
 
-  test("rebuilds kalaw once for pai's key, and pai once for kalaw's", async () => {
-    expect(await rebuilds()).toEqual({ kalaw: before.kalaw + 1, pai: before.pai + 1 });
+  test("and without an evaluation or a rebuild on any machine", () => {
+    expect(work).toEqual(noWork);
+  });
+
+  test("a build that began before it ends well, and pai fetches what it has built", async () => {
+    for (const build of builds) await fetchPath(home().lab, "pai", await build.finish());
   });
 
   test("makes new keys, that were not in the preview", () => {
@@ -134,18 +160,27 @@ describe("rotation of all keys", () => {
     expect(bare(await home().on("pai", `ssh-keygen -y -f ${identity}`))).toBe(
       bare(renewed.pai.publicKey),
     );
-    expect(await keysOf(home(), "pai")).toEqual([renewed.pai.publicKey]);
-    expect(await home().on("kalaw", "cat /etc/nixos/nixos-cache/authorized/*")).toBe(
-      renewed.pai.publicKey,
-    );
+    expect(await keysOf(home(), "pai")).toEqual([bare(renewed.pai.publicKey)]);
+    expect(await home().on("kalaw", "wc -l </var/lib/nixos-cache/authorized_keys")).toBe("1");
   });
 
   test("kalaw refuses the old one", async () => {
-    expect(await tryKey(home(), "pai", stolenIdentity)).toContain("Permission denied (publickey");
+    expect(await tryKey(home(), "pai", stolenIdentity)).toContain(refusal);
   });
 
   test("pai trusts the new signing key alone", async () => {
-    expect(await trusted()).toEqual([renewed.kalaw.publicKey]);
+    expect(await trustedBy(home(), "pai")).toEqual([renewed.kalaw.publicKey]);
+  });
+
+  test("no file of either machine names an old key", async () => {
+    for (const host of hosts) {
+      const text = await publicFiles(host);
+      expect(text).not.toContain(old.kalaw.publicKey.split(":")[1]);
+      expect(text).not.toContain(bare(old.pai.publicKey));
+    }
+    const nixConf = await home().on("kalaw", "cat /var/lib/nixos-cache/nix.conf");
+    expect(nixConf).not.toContain(old.kalaw.name);
+    expect(nixConf).toContain(renewed.kalaw.name);
   });
 
   test("and refuses what only the old one has signed", async () => {
@@ -182,6 +217,7 @@ describe("rotation of all keys", () => {
     expect(seed).toHaveLength(40);
     const found = await home().tryOn("kalaw", "grep -rlF -f - /var/lib/nixos-cache", seed);
     expect([found.code, found.stdout]).toEqual([1, ""]);
+    expect(await signingKeysOf(home())).toEqual([renewed.kalaw.name]);
     expect(await home().on("kalaw", `cut -d: -f1 ${signing}/* | sort -u`)).toBe(renewed.kalaw.name);
   });
 
@@ -209,10 +245,10 @@ describe("rotation of all keys", () => {
         expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ signing key kalaw-\w+ installed$/),
       ]),
     );
-    const keys = [old, renewed].map(
-      ({ pai: { publicKey } }) => `256 ${sshFingerprint(publicKey)} pai (ED25519)`,
-    );
-    expect(words(kalaw).filter((line) => /authorized|revoked/.test(line))).toEqual([
+    const keys = [old, renewed].map(({ pai: { publicKey } }) => sshFingerprint(publicKey));
+    const fingerprints = (log: string, pattern: RegExp) =>
+      words(log).flatMap((line) => pattern.exec(line)?.slice(1, 3).join(" ") ?? []);
+    expect(fingerprints(kalaw, /^(authorized|revoked) 256 (\S+) /)).toEqual([
       `authorized ${keys[0]}`,
       `authorized ${keys[1]}`,
       `revoked ${keys[0]}`,
@@ -222,7 +258,7 @@ describe("rotation of all keys", () => {
       `signing key ${renewed.kalaw.name} installed`,
       `signing key ${old.kalaw.name} removed`,
     ]);
-    expect(words(pai).filter((line) => line.startsWith("identity"))).toEqual(
+    expect(fingerprints(pai, /^(identity) 256 (\S+) /)).toEqual(
       keys.map((key) => `identity ${key}`),
     );
     for (const { pai: ssh, kalaw: nix } of [old, renewed]) {
@@ -233,14 +269,13 @@ describe("rotation of all keys", () => {
 
   test("a second up and a preview have nothing to do", async () => {
     await home().stack.run(["preview", "--expect-no-changes"]);
-    await home().up();
-    expect(await rebuilds()).toEqual({ kalaw: before.kalaw + 1, pai: before.pai + 1 });
+    expect(await workDuring(home(), hosts, () => home().up())).toEqual(noWork);
   });
 });
 
 describe("rotation of one machine", () => {
-  test("a client's own setting renews its key: the server is rebuilt once, the client not", async () => {
-    const [old, before] = [await keypairs(), await rebuilds()];
+  test("a client's own setting renews its key, and no machine is rebuilt", async () => {
+    const old = await keypairs();
     await home().set("clients.pai.rotation", "lost laptop");
     expect(Object.keys(await previewed()).sort()).toEqual([
       "pai-access-kalaw",
@@ -248,31 +283,73 @@ describe("rotation of one machine", () => {
       "pai-identity",
       "pai-key",
     ]);
-    await home().up();
+    expect(await workDuring(home(), hosts, () => home().up())).toEqual(noWork);
     const renewed = await keypairs();
     expect(renewed.pai.publicKey).not.toBe(old.pai.publicKey);
     expect(renewed.kalaw).toEqual(old.kalaw);
-    expect(await rebuilds()).toEqual({ kalaw: before.kalaw + 1, pai: before.pai });
-    expect(await keysOf(home(), "pai")).toEqual([renewed.pai.publicKey]);
+    expect(await keysOf(home(), "pai")).toEqual([bare(renewed.pai.publicKey)]);
     await fetchPath(home().lab, "pai", await buildNewPath(home().lab, "kalaw"));
   });
 
-  test("a server's own setting renews its signing key: it is not rebuilt, its client once", async () => {
-    const [old, before] = [await keypairs(), await rebuilds()];
+  test("a server's own setting renews its signing key, and no machine is rebuilt", async () => {
+    const old = await keypairs();
+    const build = await startLongBuild(home().lab, "kalaw", "daemon");
     await home().set("servers.kalaw.rotation", "new disk");
     expect(Object.keys(await previewed()).sort()).toEqual([
       "kalaw-signing",
       "kalaw-signing-key",
-      "pai-confirm",
-      "pai-settings",
+      "pai-access-kalaw",
+      "pai-identity",
     ]);
-    await home().up();
+    expect(await workDuring(home(), hosts, () => home().up())).toEqual(noWork);
     const renewed = await keypairs();
     expect(renewed.kalaw.publicKey).not.toBe(old.kalaw.publicKey);
     expect(renewed.pai).toEqual(old.pai);
-    expect(await rebuilds()).toEqual({ kalaw: before.kalaw, pai: before.pai + 1 });
-    expect(await trusted()).toEqual([renewed.kalaw.publicKey]);
+    expect(await trustedBy(home(), "pai")).toEqual([renewed.kalaw.publicKey]);
     const fetched = await fetchPath(home().lab, "pai", await buildNewPath(home().lab, "kalaw"));
     expect(fetched.signedBy).toBe(renewed.kalaw.name);
+
+    // A build may outlast more than one rotation.
+    await home().set("servers.kalaw.rotation", "newer disk");
+    await home().up();
+    await fetchPath(home().lab, "pai", await build.finish());
+  });
+});
+
+describe("an update of some machines alone (--target)", () => {
+  const only = async (...resources: string[]) => {
+    const targets = resources.flatMap((name) => ["--target", `**::${name}`]);
+    await home().stack.run(["up", "--yes", "--skip-preview", ...targets]);
+  };
+
+  test("of the server: pai goes on fetching, and the next update of all finishes the rotation", async () => {
+    const old = await keypairs();
+    await home().set("servers.kalaw.rotation", "kalaw alone");
+    await only("kalaw-signing-key", "kalaw-signing");
+    const renewed = await keypairs();
+    expect(await signingKeysOf(home())).toEqual([old.kalaw.name, renewed.kalaw.name].sort());
+    expect(await trustedBy(home(), "pai")).toEqual([old.kalaw.publicKey]);
+    await fetchPath(home().lab, "pai", await buildNewPath(home().lab, "kalaw"));
+
+    await home().up();
+    expect(await signingKeysOf(home())).toEqual([renewed.kalaw.name]);
+    expect(await trustedBy(home(), "pai")).toEqual([renewed.kalaw.publicKey]);
+    await fetchPath(home().lab, "pai", await buildNewPath(home().lab, "kalaw"));
+    await home().stack.run(["preview", "--expect-no-changes"]);
+  });
+
+  test("of the client: it has its new key, and the server what it had", async () => {
+    const old = await keypairs();
+    await home().set("rotation", "pai alone");
+    await only("pai-key", "pai-authorization-kalaw", "pai-identity", "pai-access-kalaw");
+    const renewed = await keypairs();
+    expect(renewed.kalaw).toEqual(old.kalaw);
+    expect(await keysOf(home(), "pai")).toEqual([bare(renewed.pai.publicKey)]);
+    await fetchPath(home().lab, "pai", await buildNewPath(home().lab, "kalaw"));
+
+    await home().up();
+    expect(await trustedBy(home(), "pai")).toEqual([(await keypairs()).kalaw.publicKey]);
+    await fetchPath(home().lab, "pai", await buildNewPath(home().lab, "kalaw"));
+    await home().stack.run(["preview", "--expect-no-changes"]);
   });
 });

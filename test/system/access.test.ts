@@ -1,23 +1,33 @@
 import { beforeAll, describe, expect, test } from "vitest";
+import { buildNewPath } from "../../dev/lab/demonstration.ts";
 import { useHome } from "./home.ts";
 
-const home = useHome();
-const identity = "/var/lib/nixos-cache/ssh/identity";
+const home = useHome(undefined, { after: "up" });
+const identity = "/var/lib/nixos-cache/secret/identity";
 
-/** ssh from pai to kalaw's nix-ssh with this key and none of pai's configuration. */
-const ssh = (key: string, options = "") =>
-  `ssh -F none -i ${key} -o IdentitiesOnly=yes -o BatchMode=yes -o StrictHostKeyChecking=yes ` +
-  `-o ExitOnForwardFailure=yes -o ConnectTimeout=10 ${options} nix-ssh@kalaw`;
+/** What ssh on pai needs to reach kalaw with this key and none of pai's configuration. */
+const options = (key: string) =>
+  `-F none -i ${key} -o IdentitiesOnly=yes -o BatchMode=yes -o StrictHostKeyChecking=yes ` +
+  "-o UserKnownHostsFile=/root/kalaw -o GlobalKnownHostsFile=/dev/null -o ConnectTimeout=10";
+
+/** ssh from pai to kalaw's nix-ssh. */
+const ssh = (key: string, more = "") =>
+  `ssh ${options(key)} -o ExitOnForwardFailure=yes ${more} nix-ssh@kalaw`;
 
 /** Nix on pai, talking to kalaw's store with this key. */
-const nix = (key: string, words: string) =>
-  `NIX_SSHOPTS="-F none -i ${key} -o IdentitiesOnly=yes -o BatchMode=yes" ${words}`;
+const nix = (key: string, words: string) => `NIX_SSHOPTS="${options(key)}" ${words}`;
 
-beforeAll(() => home().up());
+beforeAll(async () => {
+  await home().on("pai", `echo 'kalaw ${await home().lab.hostKey("kalaw")}' >/root/kalaw`);
+});
 
 describe("who may read", () => {
   test("pai, with its key", async () => {
-    await home().on("pai", nix(identity, "nix store info --store ssh://nix-ssh@kalaw"));
+    const path = await buildNewPath(home().lab, "kalaw");
+    const read = `nix store dump-path --store ssh://nix-ssh@kalaw ${path} | sha256sum`;
+    expect(await home().on("pai", nix(identity, read))).toBe(
+      await home().on("kalaw", `nix-store --dump ${path} | sha256sum`),
+    );
   });
 
   test("nobody without a key", async () => {
@@ -35,9 +45,23 @@ describe("who may read", () => {
 
   test("on pai, root alone", async () => {
     await home().on("pai", "id -u visitor >/dev/null 2>&1 || useradd --create-home visitor");
-    const { code } = await home().tryOn("pai", `su visitor -c 'cat ${identity}'`);
-    expect(code).not.toBe(0);
-    expect(await home().on("pai", "stat -c '%a %U' /var/lib/nixos-cache")).toBe("700 root");
+    for (const secret of [
+      identity,
+      "/var/lib/nixos-cache/secret/signing",
+      "/var/lib/nixos-cache/secret",
+    ]) {
+      const { stderr } = await home().tryOn("pai", `su visitor -c 'ls ${secret} && cat ${secret}'`);
+      expect(stderr).toMatch(/Permission denied/);
+    }
+  });
+
+  test("what is public on a machine, anybody there may read: Nix drops its settings where it cannot", async () => {
+    const { trustedPublicKey } = await output("servers.kalaw");
+    const shown = await home().on("pai", "su visitor -c 'nix config show trusted-public-keys'");
+    expect(shown.split(" ")).toContain(trustedPublicKey);
+    expect(await home().on("kalaw", "stat -c '%a %U' /var/lib/nixos-cache/authorized_keys")).toBe(
+      "644 root",
+    );
   });
 });
 
@@ -116,26 +140,36 @@ describe("whose host key it has to be", () => {
       "pai",
       `ssh-keygen -q -t ed25519 -N '' -f /root/imposter
        echo "kalaw $(cut -d' ' -f1,2 /root/imposter.pub)" >/root/known
-       ${ssh(identity, "-o GlobalKnownHostsFile=/root/known -o UserKnownHostsFile=/dev/null")}`,
+       ${ssh(identity).replace("/root/kalaw", "/root/known")}`,
     );
     expect(code).toBe(255);
     expect(stderr).toContain("Host key verification failed");
-    // The configuration that `up` wrote is as strict, and has the right key.
+    // The configuration that `up` wrote is as strict, and takes the right key alone, whatever other files say.
     const config = await home().on("pai", "ssh -G nix-ssh@kalaw");
     expect(config).toContain("stricthostkeychecking true");
-    expect(await home().on("pai", "cat /etc/ssh/ssh_known_hosts")).toContain(
-      `kalaw ${await home().lab.hostKey("kalaw")}`,
+    expect(config).toContain("userknownhostsfile /dev/null");
+    expect(config).toContain("hostkeyalias kalaw.nixos-cache");
+    const [, known] = /^globalknownhostsfile (\S+)$/m.exec(config) ?? [];
+    expect(await home().on("pai", `cat ${known}`)).toBe(
+      `kalaw.nixos-cache ${await home().lab.hostKey("kalaw")}`,
     );
   });
 
   test("the operator refuses a machine with another host key, before anything is touched", async () => {
-    const setting = "nixos-cache:clients.pai.connection.hostKey";
     const right = await home().lab.hostKey("pai");
-    await home().stack.run(["config", "set", "--path", setting, await home().lab.hostKey("kalaw")]);
+    const imposter = await home().on("pai", "cut -d' ' -f1,2 /root/imposter.pub");
+    await home().set("clients.pai.connection.hostKey", imposter);
     const before = await home().snapshot("pai");
     expect(await home().failingUp()).toContain("host key");
     expect(await home().snapshot("pai")).toBe(before);
-    await home().stack.run(["config", "set", "--path", setting, right]);
+    await home().set("clients.pai.connection.hostKey", right);
     await home().up();
   });
 });
+
+/** A part of the stack's outputs. */
+async function output(path: string): Promise<Record<string, string>> {
+  const [name = "", part = ""] = path.split(".");
+  const { stdout } = await home().stack.run(["stack", "output", "--json", name]);
+  return JSON.parse(stdout)[part];
+}

@@ -12,17 +12,15 @@ const snapshots = async () => ({
 
 test("two machines that serve each other", async () => {
   before = await snapshots();
-  const set = (setting: string, value: string) =>
-    home().stack.run(["config", "set", "--path", `nixos-cache:${setting}`, value]);
   for (const [machine, host] of [
     ["servers.pai", "pai"],
     ["clients.kalaw", "kalaw"],
   ] as const) {
-    await set(`${machine}.connection.host`, home().lab.address(host));
-    await set(`${machine}.connection.user`, "root");
-    await set(`${machine}.connection.hostKey`, await home().lab.hostKey(host));
+    await home().set(`${machine}.connection.host`, home().lab.address(host));
+    await home().set(`${machine}.connection.user`, "root");
+    await home().set(`${machine}.connection.hostKey`, await home().lab.hostKey(host));
   }
-  await set("clients.kalaw.servers[0]", "pai");
+  await home().set("clients.kalaw.servers[0]", "pai");
   await home().up();
   for (const [server, client] of [
     ["kalaw", "pai"],

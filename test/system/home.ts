@@ -1,12 +1,13 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rm } from "node:fs/promises";
 import { afterAll, beforeAll } from "vitest";
+import { briefFolder } from "../../dev/lab/brief-folder.ts";
+import { copyLab } from "../../dev/lab/copy-lab.ts";
 import { Lab } from "../../dev/lab/lab.ts";
 import type { LabHost } from "../../dev/lab/lab-host.ts";
 import type { Outcome } from "../../dev/lab/outcome.ts";
 import { LabStack } from "../../dev/lab/stack.ts";
 import { toolchain } from "../../dev/tools/toolchain.ts";
+import { homeSnapshot, type Stage } from "./home-snapshot.ts";
 
 /** A home lab to test on: throwaway hosts and the stack that configures them, through the real engine. */
 export class Home {
@@ -75,18 +76,23 @@ export class Home {
 }
 
 /**
- * Makes a home for the tests of this file and takes it away after them.
+ * Makes a home for the tests of this file, from a snapshot, and takes it away after them.
  * @param hosts the first serves, the others fetch
+ * @param options.after how far it has come when the first test begins
  */
-export function useHome(hosts: readonly (string | LabHost)[] = ["kalaw", "pai"]): () => Home {
+export function useHome(
+  hosts: readonly (string | LabHost)[] = ["kalaw", "pai"],
+  { after = "switch" }: { after?: Stage } = {},
+): () => Home {
   let home: Home | undefined;
   let lab: Lab | undefined;
 
   beforeAll(async () => {
-    const folder = await mkdtemp(join(tmpdir(), "nixos-cache-"));
-    lab = new Lab(folder, hosts);
     const quiet = () => {};
     const tools = await toolchain(quiet);
+    const snapshot = await homeSnapshot({ hosts, after, tools });
+    lab = new Lab(await briefFolder("nixos-cache-"), hosts);
+    await copyLab(snapshot, lab.folder);
     await lab.up(quiet);
     const stack = new LabStack(lab, tools);
     await stack.init();

@@ -1,9 +1,9 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, expect, test } from "vitest";
 import { buildNewPath } from "../../dev/lab/demonstration.ts";
 import { until } from "../../dev/lab/until.ts";
 import { useHome } from "./home.ts";
 
-const home = useHome();
+const home = useHome(undefined, { after: "up" });
 
 /** Store paths that nobody has. */
 const unknownPaths = Array.from(
@@ -11,9 +11,7 @@ const unknownPaths = Array.from(
   (_, i) => `/nix/store/${String(i).padStart(32, "0")}-unknown`,
 ).join(" ");
 
-beforeAll(() => home().up());
-
-// On a machine of one's own, bench/offline.ts; here others work too, so the bounds are wide.
+// On a machine of one's own, dev/bench/offline.ts; here others work too, so the bounds are wide.
 afterAll(() => console.table(figures));
 const figures: Record<string, string> = {};
 
@@ -68,7 +66,7 @@ test("a cable that is cut and mended", async () => {
 
 test("an update with a machine off fails with its name, and goes through when it is back", async () => {
   await home().lab.powerOff("pai");
-  await home().stack.run(["config", "set", "--path", "nixos-cache:clients.pai.priority", "30"]);
+  await home().set("clients.pai.priority", "30");
   expect(await home().failingUp()).toMatch(/pai-settings.*failed/);
   await home().lab.powerOn("pai");
   await home().up();

@@ -2,9 +2,11 @@ import { spawn } from "node:child_process";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
+import { helperFiles } from "../../machine/helper.ts";
 import { useHome } from "./home.ts";
 
 const home = useHome();
+const secret = "/var/lib/nixos-cache/secret";
 
 /** Parts of every secret, long enough to be in no text by chance. */
 let secrets: { name: string; needle: string }[];
@@ -46,7 +48,16 @@ beforeAll(async () => {
   printed = stdout + stderr;
 
   const state = await home().stack.run(["stack", "export", "--show-secrets"]);
-  const resources = JSON.parse(state.stdout).deployment.resources as {
+  const operator = await readFile(home().lab.operatorKeyFile, "utf8");
+  secrets = [
+    ...needles(state.stdout),
+    { name: "the operator's key", needle: operator.split("\n")[3] ?? "" },
+  ];
+});
+
+/** Of the private keys in a state, which has its secrets in plain. */
+function needles(state: string): { name: string; needle: string }[] {
+  const resources = JSON.parse(state).deployment.resources as {
     urn: string;
     outputs?: { output?: { plaintext: string } };
   }[];
@@ -55,17 +66,15 @@ beforeAll(async () => {
     if (text === undefined) throw new Error(`no ${name} in the state`);
     return JSON.parse(text).privateKey;
   };
-  const operator = await readFile(home().lab.operatorKeyFile, "utf8");
-  secrets = [
+  return [
     // The second line of a PEM: key material. A signing key's seed comes first, its public half last.
     { name: "pai's SSH key", needle: keypair("pai-key").split("\n")[3] ?? "" },
     {
       name: "kalaw's signing key",
       needle: keypair("kalaw-signing-key").split(":")[1]?.slice(0, 40) ?? "",
     },
-    { name: "the operator's key", needle: operator.split("\n")[3] ?? "" },
   ];
-});
+}
 
 /** The names of the secrets that stand in a text. */
 const found = (text: string) =>
@@ -73,28 +82,34 @@ const found = (text: string) =>
 
 test("the needles are what the machines hold", async () => {
   for (const { needle } of secrets) expect(needle.length).toBeGreaterThanOrEqual(20);
-  expect(found(await home().on("pai", "cat /var/lib/nixos-cache/ssh/identity"))).toEqual([
-    "pai's SSH key",
-  ]);
-  expect(found(await home().on("kalaw", "cat /var/lib/nixos-cache/signing/*"))).toEqual([
+  expect(found(await home().on("pai", `cat ${secret}/identity`))).toEqual(["pai's SSH key"]);
+  expect(found(await home().on("kalaw", `cat ${secret}/signing/*`))).toEqual([
     "kalaw's signing key",
   ]);
 });
 
 test("private keys are root's, mode 0600, in folders that only root may enter", async () => {
-  const modes = "find /var/lib/nixos-cache -printf '%m %U %P\\n' | sort -k3";
-  const pai = await home().on("pai", modes);
-  expect(pai).toMatch(/^700 0 $/m);
-  expect(pai).toMatch(/^700 0 ssh$/m);
-  expect(pai).toMatch(/^600 0 ssh\/identity$/m);
-  const kalaw = await home().on("kalaw", modes);
-  expect(kalaw).toMatch(/^600 0 signing\/0$/m);
-  // The copies of the module and the settings are public; the folder that they stand in is not.
-  const secret = (line: string) => !/^\d+ 0 activated\//.test(line);
-  for (const modes of [pai, kalaw]) {
-    expect(modes.split("\n").filter((line) => secret(line) && !/^[67]00 0 /.test(line))).toEqual(
-      [],
+  const modes = (host: string) =>
+    home().on(host, `find ${secret} -printf '%y %m %U %P\\n' | sort -k4`);
+  expect(await modes("pai")).toBe("d 700 0 \nf 600 0 identity\nd 700 0 signing");
+  expect(await modes("kalaw")).toMatch(
+    /^d 700 0 \nd 700 0 signing\nf 600 0 signing\/kalaw-\d{8}T\d{6}Z\nf 600 0 signing\/newest$/,
+  );
+});
+
+test("the other files are public, and root's alone to write", async () => {
+  for (const host of ["kalaw", "pai"]) {
+    const open = await home().on(
+      host,
+      "find /var/lib/nixos-cache \\( ! -user root -o -perm /022 \\) -printf '%m %U %p\\n'",
     );
+    expect(open).toBe("");
+    expect(await home().on(host, "stat -c %a /var/lib/nixos-cache /run/nixos-cache")).toBe(
+      "755\n755",
+    );
+    const files =
+      "cd /var/lib/nixos-cache && stat -c %a authorized_keys nix.conf owners expected log";
+    expect((await home().tryOn(host, files)).stdout).toMatch(/^(644\n)+$/);
   }
 });
 
@@ -104,19 +119,28 @@ test("they are nowhere else on a machine: not in the Nix store, its database, /e
       // The needle comes on stdin, so that grep's own command line is none of the places.
       const places = await home().on(
         host,
-        `cat | grep -rlF -f - --binary-files=text --devices=skip \
+        `cat | { grep -rlF -f - --binary-files=text --devices=skip \
            /nix/store /nix/var /etc /tmp /run /root /home /var 2>/root/grep
-         test $? -le 1 || test -z "$(grep -v 'No such file' /root/grep)"`,
+         test $? -le 1 || test -z "$(grep -v 'No such file' /root/grep)"; } >/root/places &&
+         sort /root/places`,
         needle,
       );
       const expected =
         name === "pai's SSH key" && host === "pai"
-          ? "/var/lib/nixos-cache/ssh/identity"
+          ? `${secret}/identity`
           : name === "kalaw's signing key" && host === "kalaw"
-            ? [0, 1, 2, 3].map((place) => `/var/lib/nixos-cache/signing/${place}`).join("\n")
+            ? await home().on(host, `ls ${secret}/signing/*`)
             : "";
-      expect(places.split("\n").sort().join("\n"), `${name} on ${host}`).toEqual(expected);
+      expect(places, `${name} on ${host}`).toBe(expected);
     }
+  }
+});
+
+test("they are in no line of a machine's journal", async () => {
+  for (const host of ["kalaw", "pai"]) {
+    const journal = await home().on(host, "journalctl --no-pager --output=export | cat -v");
+    expect(journal).toContain("nixos-cache-trial");
+    expect(found(journal)).toEqual([]);
   }
 });
 
@@ -126,7 +150,7 @@ test("they are in no process's arguments or environment", () => {
   const ours = [...words].filter((word) => !word.startsWith("PULUMI_CONFIG="));
   const text = ours.join("\n");
   // The watcher saw what it had to see.
-  expect(text).toContain("/var/lib/nixos-cache/agent");
+  expect(text).toContain("/var/lib/nixos-cache/helper/steps/main.sh");
   expect(text).toContain("nixos-rebuild");
   expect(ours.length).toBeLessThan(words.size);
   expect(found(text)).toEqual([]);
@@ -142,16 +166,24 @@ test("they are in no preview and no failure", async () => {
   expect(found(preview.stdout + preview.stderr)).toEqual([]);
 
   await home().lab.cut("kalaw");
-  await home().stack.run([
-    "config",
-    "set",
-    "--path",
-    "nixos-cache:servers.kalaw.address",
-    "kalaw.lan",
-  ]);
+  await home().set("servers.kalaw.onlyOurKeys", "true");
   expect(found(await home().failingUp())).toEqual([]);
   await home().lab.mend("kalaw");
-  await home().stack.run(["config", "set", "--path", "nixos-cache:servers.kalaw.address", "kalaw"]);
+  await home().set("servers.kalaw.onlyOurKeys", "false");
+  await home().up();
+});
+
+test("nor of a step that fails on the machine with a secret on its stdin", async () => {
+  // A file is where the folder of the keys should be.
+  await home().on("kalaw", `mv ${secret}/signing ${secret}/moved && touch ${secret}/signing`);
+  await home().set("rotation", "2");
+  const output = await home().failingUp();
+  expect(output).toContain("kalaw-signing");
+  const state = await home().stack.run(["stack", "export", "--show-secrets"]);
+  // Of the new keys too, which nothing but the state has by now.
+  const all = [...secrets, ...needles(state.stdout)];
+  expect(all.flatMap(({ name, needle }) => (output.includes(needle) ? [name] : []))).toEqual([]);
+  await home().on("kalaw", `rm ${secret}/signing && mv ${secret}/moved ${secret}/signing`);
   await home().up();
 });
 
@@ -166,4 +198,15 @@ test("the state and the stack file hold them encrypted", async () => {
   }
   expect(files.some((file) => /\.json$/.test(file))).toBe(true);
   expect(read).toBeGreaterThan(4);
+});
+
+test("the state has the helper's hash, and not its text", async () => {
+  const { stdout } = await home().stack.run(["stack", "export"]);
+  expect(stdout).toContain("kalaw-helper");
+  for (const { path, text } of helperFiles) {
+    const line = text.split("\n").reduce((a, b) => (b.length > a.length ? b : a));
+    expect(line.length).toBeGreaterThan(40);
+    // As it would stand in JSON.
+    expect(stdout.includes(JSON.stringify(line).slice(1, -1)), path).toBe(false);
+  }
 });
