@@ -29,8 +29,6 @@ export interface Step {
   undo: pulumi.Input<string>;
   /** Text for the helper. The only way for a secret. */
   stdin: pulumi.Input<string>;
-  /** A change of it replaces the step: the new one runs first, the old one is undone at the end of the update. */
-  replaceOn?: pulumi.Input<string>;
   /** What comes before this step, besides the helper itself. */
   after?: pulumi.Resource[];
   /** What it is taken again for, once that has drifted. */
@@ -103,9 +101,8 @@ export class Machine {
   }
 
   /** Declares a step on this machine, as a child of its component. */
-  step(name: string, { run, undo, stdin, replaceOn, after = [], part, of }: Step): remote.Command {
-    const component = of ?? this.#component;
-    return this.#command(name, { run, undo, stdin, replaceOn, part }, component, after);
+  step(name: string, { after = [], of = this.#component, ...step }: Step): remote.Command {
+    return this.#command(name, step, of, after);
   }
 
   /**
