@@ -243,7 +243,7 @@ async function state(host: string): Promise<string> {
   // What a check has left in memory, and what Nix leaves when the machine goes down.
   const passing = /^(.*\/run\/nixos-cache.*|\/tmp\/nix-[\d-]+)\n/gm;
   return (
-    (await home().snapshot(host)).replace(passing, "") +
+    `${await home().snapshot(host)}\n`.replace(passing, "") +
     (await home().on(
       host,
       `cd ${data} && find . ! -name log -printf '%M %u %y %p\\n' | sort
@@ -469,7 +469,7 @@ test("a step repairs its own line of a file, and what another has to repair goes
   await home().on("kalaw", "systemctl stop sshd");
   expect(await home().failingUp()).toContain("cannot read from its cache kalaw");
   await home().on("kalaw", "systemctl start sshd");
-  expect(await lines()).toMatch(/^extra-secret-key-files = \S+$/);
+  expect(await lines()).toMatch(/^extra-secret-key-files = \S+ \S+$/);
   expect(driftOf("pai", await preview())).toContain(
     "nix.conf was changed by hand (lines added: 0, missing: 1)",
   );

@@ -93,7 +93,7 @@ describe("a step that is killed at any write is made good by the next one", () =
     component: string;
     input: string;
     /** The step before, so that this one has something to do. */
-    setUp?: { words: string; input: string };
+    setUp?: { words: string; component: string; input: string };
   }
 
   /**
@@ -102,7 +102,7 @@ describe("a step that is killed at any write is made good by the next one", () =
    * @returns the files, as hashes: after a run that nobody killed; on the way, where it was killed; at the end
    */
   async function killedAnywhere({ host, words, component, input, setUp }: Killed) {
-    const owner = `--owner '${stack} ${component}'`;
+    const owner = (component: string) => `--owner '${stack} ${component}'`;
     await home().on(host, "cat >/root/before-input", setUp?.input ?? "");
     const output = await home().on(
       host,
@@ -122,7 +122,7 @@ kill_here() {
 }
 END
        find steps nixos -type f | sort | xargs sha256sum >SHA256SUMS
-       run() { sh "$1/steps/main.sh" ${words} ${owner} </root/input >/dev/null; }
+       run() { sh "$1/steps/main.sh" ${words} ${owner(component)} </root/input >/dev/null; }
        back() { find ${data} -mindepth 1 -delete; cp -a "$1/." ${data}; }
        files() { cd ${data} && find . -type f -not -path './helper/*' -not -name log | sort | xargs sha256sum; }
        # Whether the daemon has started since nix.conf was written, as far as there is one.
@@ -134,7 +134,7 @@ END
        }
        state() { echo "$(files | sha256sum | cut -c1-64) $(daemon)"; }
        systemctl start nix-daemon
-       ${setUp === undefined ? "" : `sh ${data}/helper/steps/main.sh ${setUp.words} ${owner} </root/before-input >/dev/null`}
+       ${setUp === undefined ? "" : `sh ${data}/helper/steps/main.sh ${setUp.words} ${owner(setUp.component)} </root/before-input >/dev/null`}
        cp -a ${data} /root/before
        echo "from $(state)"
        run ${data}/helper
@@ -181,7 +181,21 @@ END
         words: `access ${inputs.signingKey}`,
         component: paiOnKalaw,
         input: inputs.key,
-        setUp: { words: "authorize", input: `${generateSshKeypair("pai").publicKey}\n` },
+        setUp: {
+          words: "authorize",
+          component: paiOnKalaw,
+          input: `${generateSshKeypair("pai").publicKey}\n`,
+        },
+      }),
+    ],
+    [
+      "access, where an older signing key goes",
+      () => ({
+        host: "kalaw",
+        words: `access ${newKey.name}`,
+        component: paiOnKalaw,
+        input: inputs.key,
+        setUp: { words: `signing ${newKey.name}`, component: "kalaw", input: addKey() },
       }),
     ],
     [
@@ -213,7 +227,7 @@ END
         words: "identity",
         component: "pai",
         input: inputs.identity,
-        setUp: { words: "remove-identity", input: "" },
+        setUp: { words: "remove-identity", component: "pai", input: "" },
       }),
     ],
     [

@@ -13,7 +13,9 @@ beforeAll(async () => {
 });
 
 const owners = (host: string) => home().on(host, `cat ${data}/owners`);
-const authorized = () => home().on("kalaw", `cut -d' ' -f3,4 ${data}/authorized_keys | sort`);
+/** Whose the keys are: the last two words of each line. */
+const authorized = () =>
+  home().on("kalaw", `awk '{ print $(NF - 1), $NF }' ${data}/authorized_keys | sort`);
 
 describe("what a component undoes after another has taken its place", () => {
   test.each([
@@ -43,23 +45,36 @@ describe("what a component undoes after another has taken its place", () => {
     expect(await owners("kalaw")).toBe(`server ${stack} nas`);
     await home().on("kalaw", step("remove-settings server", "kalaw"), inputs.server);
     await home().on("kalaw", step(`remove-signing ${inputs.signingKey}`, "kalaw"), "");
-    expect(await home().on("kalaw", `ls ${data}/secret/signing`)).toBe(inputs.signingKey);
+    expect(await home().on("kalaw", `ls ${data}/secret/signing`)).toBe(
+      `${inputs.signingKey}\nnewest`,
+    );
     await home().on("kalaw", step("settings server", "kalaw"), inputs.server);
     expect(await owners("kalaw")).toBe(`server ${stack} kalaw`);
   });
 
-  test("the key that has been replaced goes, and the new one stays, whoever undoes it", async () => {
+  test("a signing key goes when the client trusts the newer one, whoever undoes it", async () => {
     const next = generateSigningKeypair("nas", new Date("2026-01-01T00:00:00Z"));
+    const signing = () =>
+      home().on(
+        "kalaw",
+        `sed -n 's/.*-files = //p' ${data}/nix.conf | sed 's|${data}/secret/signing/||g'`,
+      );
     await home().on("kalaw", step("settings server", "nas"), inputs.server);
     await home().on("kalaw", step(`signing ${next.name}`, "nas"), inputs.server + next.privateKey);
-    await home().on("kalaw", step(`remove-signing ${inputs.signingKey}`, "kalaw"), inputs.signing);
-    const signing = () => home().on("kalaw", `sed -n 's/.*-files = //p' ${data}/nix.conf`);
-    expect(await signing()).toBe(`${data}/secret/signing/${next.name}`);
+    const undo = step(`remove-signing ${inputs.signingKey}`, "kalaw");
+    expect(await home().on("kalaw", undo, inputs.signing)).toBe(
+      `${inputs.signingKey} goes on signing until every client trusts ${next.name}`,
+    );
+    expect(await signing()).toBe(`newest ${next.name} ${inputs.signingKey}`);
+    await home().on("kalaw", step("access", paiOnKalaw), inputs.key);
+    expect(await signing()).toBe(`newest ${next.name}`);
+    expect(await home().on("kalaw", undo, inputs.signing)).toBe("");
 
     await home().on("kalaw", step("settings server", "kalaw"), inputs.server);
     await home().on("kalaw", step(`signing ${inputs.signingKey}`, "kalaw"), inputs.signing);
+    await home().on("kalaw", step("access", paiOnKalaw), inputs.key);
     await home().on("kalaw", step(`remove-signing ${next.name}`, "nas"), "");
-    expect(await signing()).toBe(`${data}/secret/signing/${inputs.signingKey}`);
+    expect(await signing()).toBe(`newest ${inputs.signingKey}`);
   });
 });
 
@@ -127,13 +142,16 @@ describe("a client's keys on a server are told apart by whose they are", () => {
 
   test("each revocation takes its own and no other, however alike the names are", async () => {
     const names = ["pai.2", "pai-2", "pai%2", "pai", "pai@kalaw.2", "a.b/pai.2", "2", "pai.22"];
+    const friend = "friend/nixos-cache/home";
+    await home().on("kalaw", step("settings server --take-over", "nas", friend), inputs.server);
+    await authorize("pai.2", friend);
+    await home().on("kalaw", step("settings server --take-over", "kalaw"), inputs.server);
     for (const name of names) await authorize(name);
-    await authorize("pai.2", "friend/nixos-cache/home");
     const rest = (without: string[]) =>
       [
         `${stack} ${paiOnKalaw}`,
         ...names.filter((name) => !without.includes(name)).map((name) => `${stack} ${name}`),
-        "friend/nixos-cache/home pai.2",
+        `${friend} pai.2`,
       ]
         .sort()
         .join("\n");
@@ -142,7 +160,7 @@ describe("a client's keys on a server are told apart by whose they are", () => {
       await home().on("kalaw", step("revoke", name), inputs.key);
       expect(await authorized()).toBe(rest(names.slice(0, i + 1)));
     }
-    await home().on("kalaw", step("revoke", "pai.2", "friend/nixos-cache/home"), inputs.key);
+    await home().on("kalaw", step("revoke", "pai.2", friend), inputs.key);
     expect(await authorized()).toBe(`${stack} ${paiOnKalaw}`);
   });
 
