@@ -22,7 +22,7 @@ const data = "/var/lib/nixos-cache";
 export async function standingOn(home: Home, host: string): Promise<Standing> {
   const lines = async (script: string) =>
     (await home.on(host, `cd ${data} 2>/dev/null || exit 0; ${script}`))
-      .replaceAll(/(?<!\S)[^\s/]+\/[^\s/]+\/([^\s/]+)(?!\S)/g, "$1")
+      .replaceAll("organization/nixos-cache/", "")
       .split("\n")
       .filter(Boolean);
   const named = (setting: string) =>
