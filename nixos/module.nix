@@ -35,9 +35,11 @@ let
   };
   settingsFile = role: { text = "${builtins.toJSON settings.${role}}\n"; };
 
-  # Runs in the place of ssh's own connect (ssh_config(5), ProxyCommand with ProxyUseFdpass). Nix dials once
-  # for every store path, so an unreachable cache is remembered for half a minute instead of tried each time; that
-  # way takes the shell's own means only, for it is gone hundreds of times.
+  # Runs in the place of ssh's own connect (ssh_config(5), ProxyCommand with ProxyUseFdpass). Nix dials once for every
+  # store path, and whoever answers at the cache's address may do so slowly, wrongly or not at all. So there is a login of
+  # the guard's own first, for three seconds; when it fails, that is remembered for half a minute, in which this takes
+  # the shell's own means only, for it is gone through hundreds of times. Status 255 is ssh's own failure, 124 and more
+  # that of `timeout`; any other is that of nix-store, which has nothing to do.
   guard = pkgs.writeShellScript "nixos-cache-guard" ''
     stamp="/run/nixos-cache/$1-$2.unreachable"
     printf -v now '%(%s)T' -1
@@ -47,12 +49,22 @@ let
       echo "nixos-cache: $1 was unreachable $((now - since)) s ago, not trying again yet" >&2
       exit 1
     fi
-    if ${pkgs.netcat-openbsd}/bin/nc -F -w 2 "$1" "$2"; then
-      ${pkgs.coreutils}/bin/rm -f "$stamp"
+    if [ ! -e ${data}/secret/identity ]; then
+      echo "nixos-cache: this machine has no key for $1 yet" >&2
+      exit 1
+    fi
+    said=$(${pkgs.coreutils}/bin/timeout --kill-after=1 3 ${pkgs.openssh}/bin/ssh -F none -T -p "$2" \
+      -o IdentityFile=${data}/secret/identity -o IdentitiesOnly=yes -o BatchMode=yes -o StrictHostKeyChecking=yes \
+      -o HostKeyAlias="$3" -o GlobalKnownHostsFile=${knownHosts} -o UserKnownHostsFile=/dev/null \
+      -o LogLevel=ERROR nix-ssh@"$1" nix-store --serve 2>&1 >/dev/null </dev/null)
+    status=$?
+    if (( status < 124 )) && ${pkgs.netcat-openbsd}/bin/nc -F -w 2 "$1" "$2"; then
+      if [ -e "$stamp" ]; then ${pkgs.coreutils}/bin/rm -f "$stamp"; fi
     else
       ${pkgs.coreutils}/bin/mkdir -p /run/nixos-cache
       printf '%(%s)T\n' -1 >"$stamp"
-      echo "nixos-cache: $1 port $2 is unreachable" >&2
+      if (( status == 255 )); then why=''${said##*$'\n'}; else why="no login within 3 s"; fi
+      echo "nixos-cache: $1 port $2 is unreachable: $why" >&2
       exit 1
     fi
   '';
@@ -68,8 +80,9 @@ let
 
   # By the name in the URL (originalhost), for a HostName in root's own ~/.ssh/config comes before this file. The
   # alias keeps every other known host out.
+  matchLine = { address, ... }: "Match originalhost ${address} user nix-ssh localuser root";
   matchBlock = server: ''
-    Match originalhost ${server.address} user nix-ssh localuser root
+    ${matchLine server}
       Port ${toString server.port}
       IdentityFile ${data}/secret/identity
       IdentitiesOnly yes
@@ -81,7 +94,7 @@ let
       ConnectTimeout 5
       ServerAliveInterval 5
       ServerAliveCountMax 3
-      ProxyCommand ${guard} %h %p
+      ProxyCommand ${guard} %h %p ${alias server}
       ProxyUseFdpass yes
     Match all
   '';
@@ -97,7 +110,7 @@ let
       PermitTTY no
       PermitUserRC no
       ExposeAuthInfo yes
-      ForceCommand ${config.nix.package.out}/bin/nix-store --serve
+      ForceCommand ${pkgs.util-linux}/bin/prlimit --as=2147483648 ${config.nix.package.out}/bin/nix-store --serve
     Match All
   '';
   # The second is there only while `pulumi up` checks that the service works.
@@ -110,6 +123,12 @@ let
   denied = lib.toList (config.services.openssh.settings.DenyUsers or [ ]);
   deniedGroups = lib.toList (config.services.openssh.settings.DenyGroups or [ ]);
   addresses = map ({ address, ... }: lib.toLower address) servers;
+
+  # Somebody's lib.mkForce would drop them without a word.
+  stands = option: text: line: {
+    assertion = lib.elem line (lib.splitString "\n" text);
+    message = "services.nixos-cache has no effect where lib.mkForce drops its lines from ${option}: take that mkForce out.";
+  };
 in
 {
   options.services.nixos-cache = {
@@ -172,6 +191,7 @@ in
       # At the end, for an owner's own nix.extraOptions beats nix.settings. A missing file is no error (nix.conf(5)).
       nix.extraOptions = lib.mkAfter "!include ${data}/nix.conf\n";
       assertions = [
+        (stands "nix.extraOptions" config.nix.extraOptions "!include ${data}/nix.conf")
         {
           assertion = config.nix.enable;
           message = "services.nixos-cache needs NixOS's own Nix daemon: nix.enable is false on this machine.";
@@ -202,10 +222,24 @@ in
         serviceConfig.Type = "oneshot";
         script = "systemctl try-restart nix-daemon.service";
       };
+      # A client that lies can make a session take memory, and open as many as it likes: one ends by its own limit
+      # (ForceCommand), and all together have no more than this. nix-ssh gets its number when it is made.
+      systemd.services.nixos-cache-limits = {
+        description = "Limits what the clients of pulumi-nixos-cache take together";
+        wantedBy = [ "multi-user.target" ];
+        serviceConfig = {
+          Type = "oneshot";
+          RemainAfterExit = true;
+        };
+        script = ''
+          systemctl set-property --runtime "user-$(id -u nix-ssh).slice" MemoryMax=2G TasksMax=256
+        '';
+      };
       nix.extraOptions = lib.mkAfter "extra-allowed-users = nix-ssh\n";
       # Before sshServe's own block: sshd takes the first value of each keyword (sshd_config(5)).
       services.openssh.extraConfig = lib.mkBefore sshdBlock;
       assertions = [
+        (stands "services.openssh.extraConfig" config.services.openssh.extraConfig "Match User nix-ssh")
         {
           assertion = !config.nix.sshServe.write;
           message = "services.nixos-cache only lets clients read: take out nix.sshServe.write, or services.nixos-cache.server.";
@@ -228,7 +262,11 @@ in
       nix.settings.fallback = lib.mkDefault true;
       # Before the owner's own: ssh takes the first value of each keyword (ssh_config(5)).
       programs.ssh.extraConfig = lib.mkBefore (lib.concatMapStrings matchBlock servers);
-      assertions = [
+      assertions =
+        map (
+          server: stands "programs.ssh.extraConfig" config.programs.ssh.extraConfig (matchLine server)
+        ) servers
+        ++ [
         {
           assertion = lib.length (lib.unique addresses) == lib.length addresses;
           message = "services.nixos-cache.client.servers: ssh tells servers apart by their address, so each needs its own.";

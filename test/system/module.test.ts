@@ -79,7 +79,14 @@ describe("on its own, with typed options", () => {
 
   test("a server serves the keys in our file, whoever else the owner lets in", async () => {
     const config = await sshdOf(
-      alone(serves, `${openssh} services.openssh.settings.AllowUsers = [ "fay" ];`),
+      alone(
+        serves,
+        `${openssh} services.openssh.settings = {
+          AllowUsers = [ "fay" ];
+          AllowGroups = [ "wheel" ];
+          AuthenticationMethods = "publickey,password";
+        };`,
+      ),
     );
     expect(config).toMatchObject({
       authorizedkeysfile:
@@ -93,7 +100,9 @@ describe("on its own, with typed options", () => {
       permituserrc: "no",
       exposeauthinfo: "yes",
     });
-    expect(config.forcecommand).toMatch(/^\/nix\/store\/[^/]+\/bin\/nix-store --serve$/);
+    expect(config.forcecommand).toMatch(
+      /^\/nix\/store\/[^/]+\/bin\/prlimit --as=\d+ \/nix\/store\/[^/]+\/bin\/nix-store --serve$/,
+    );
   });
 
   test("with onlyOurKeys it serves them alone", async () => {
@@ -203,6 +212,21 @@ describe("what cannot work is told", () => {
       "nix-ssh among the groups that sshd refuses, as one word",
       alone(serves, 'services.openssh.settings.DenyGroups = "nix-ssh";'),
       "services.nixos-cache serves as user nix-ssh: take nix-ssh out of services.openssh.settings.DenyUsers and DenyGroups.",
+    ],
+    [
+      "options of Nix that drop ours",
+      alone(fetches, 'nix.extraOptions = lib.mkForce "extra-platforms = i686-linux";'),
+      "services.nixos-cache has no effect where lib.mkForce drops its lines from nix.extraOptions: take that mkForce out.",
+    ],
+    [
+      "a configuration of sshd that drops ours",
+      alone(serves, 'services.openssh.extraConfig = lib.mkForce "";'),
+      "services.nixos-cache has no effect where lib.mkForce drops its lines from services.openssh.extraConfig: take that mkForce out.",
+    ],
+    [
+      "a configuration of ssh that drops ours",
+      alone(fetches, 'programs.ssh.extraConfig = lib.mkForce "Host *";'),
+      "services.nixos-cache has no effect where lib.mkForce drops its lines from programs.ssh.extraConfig: take that mkForce out.",
     ],
     [
       "two servers at one address",
