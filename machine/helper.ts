@@ -55,7 +55,7 @@ export function callHelper(words: string, user = "root"): string {
 export function callHelperToUndo(words: string, user = "root"): string {
   const script =
     `if test -e "$0"; then ${runHelper}; fi; cat >/dev/null; ` +
-    "test ! -e /etc/nixos/nixos-cache/host || { " +
+    "test ! -e /run/current-system/etc/nixos-cache/default.nix && test ! -e /etc/nixos/nixos-cache/host || { " +
     'echo "the helper is missing on this machine: run pulumi up first" >&2; exit 1; }';
   return asRoot(`sh -c ${quoted(script)} ${main(user)} ${words}`, user);
 }

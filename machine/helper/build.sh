@@ -1,5 +1,39 @@
 # Building the machine's configuration.
 
+# check_buildable: what it takes is here. Else the step ends, before it has touched anything.
+check_buildable() {
+  by_owner="Or write rebuild: { by: owner } for this machine, and deploy the settings with the rest of its configuration."
+  [ -d "$nixos/." ] || fail "there is no $nixos on this machine, which \`pulumi up\` rebuilds it from" \
+    "Make it a link to the folder that has this machine's configuration." "$by_owner"
+  as_owner test -w "$nixos/." || fail "$nixos cannot be written on this machine" \
+    "Make it a link to a folder that its owner can write, if /etc is read-only (system.etc.overlay.mutable)." "$by_owner"
+  command -v nixos-rebuild >/dev/null || fail "there is no nixos-rebuild on this machine" \
+    "Take out system.disableInstallerTools, or whatever has taken it away." "$by_owner"
+  if is_flake "$nixos"; then
+    [ -e "$nixos/flake.nix" ] || fail "there is no $nixos/flake.nix on this machine" "Write rebuild: { from: channel } for it, or leave that out."
+  else
+    check_channel
+  fi
+  # Fails where git is needed, and is not there.
+  is_repository || :
+}
+
+# check_channel: what would be built is what stands in /etc/nixos.
+check_channel() {
+  [ "$nixos" = /etc/nixos ] ||
+    fail "/etc/nixos/flake.nix is a link to $nixos, so that is this machine's configuration" \
+      "Take rebuild: { from: channel } out of this machine's settings, or take the link away."
+  # shellcheck disable=SC3013 # the same file by two names, in every sh that there is
+  if [ -n "$owners_nixos_config" ] && ! [ "$owners_nixos_config" -ef "$nixos/configuration.nix" ]; then
+    fail "this machine's configuration is $owners_nixos_config, by the variable NIXOS_CONFIG, and not $nixos/configuration.nix" \
+      "Make $nixos a link to its folder, and that file's name configuration.nix." "$by_owner"
+  fi
+  other=$(nix-instantiate --find-file nixos-system 2>/dev/null) || return 0
+  # shellcheck disable=SC3013
+  [ "$other" -ef "$nixos/system.nix" ] || fail "this machine's configuration is $other, as <nixos-system> of NIX_PATH" \
+    "Take that out of NIX_PATH, so that $nixos counts." "$by_owner"
+}
+
 # build FOLDER: what the configuration in that folder comes to, as the store path in $work/result. Its progress goes to
 # stdout; the words of a failure are in $log.
 build() {
@@ -20,11 +54,19 @@ nixos_rebuild() {
   if is_flake "$2"; then
     # Nix takes no link for a flake.
     nixos-rebuild "$1" --flake "$(readlink -f "$2")${attribute:+#$attribute}" --no-write-lock-file
+  elif is_system_file "$2"; then
+    nixos-rebuild "$1" --file "$2/system.nix"
   elif [ -e "$2/flake.nix" ]; then
     nixos-rebuild "$1" --no-flake -I "nixos-config=$2/configuration.nix"
   else
     nixos-rebuild "$1" -I "nixos-config=$2/configuration.nix"
   fi
+}
+
+# is_system_file FOLDER: whether nixos-rebuild builds system.nix there, as it does from NixOS 26.05 on. Before, a file of
+# that name was a module like others.
+is_system_file() {
+  [ -e "$1/system.nix" ] && [ "$(printf '26.05\n%s\n' "$(cat "$current/nixos-version")" | sort -V | head -n 1)" = 26.05 ]
 }
 
 is_flake() {
@@ -82,6 +124,8 @@ evaluate() {
     if is_flake "$1"; then
       nix --extra-experimental-features 'nix-command flakes' eval --raw \
         "$1#nixosConfigurations.\"${attribute:-$(cat /proc/sys/kernel/hostname)}\".config.system.build.toplevel.outPath"
+    elif is_system_file "$1"; then
+      path=$(nix-instantiate --eval "$1/system.nix" -A config.system.build.toplevel.outPath) && echo "$path" | tr -d '"'
     else
       path=$(nix-instantiate --eval '<nixpkgs/nixos>' -A config.system.build.toplevel.outPath \
         -I "nixos-config=$1/configuration.nix") && echo "$path" | tr -d '"'

@@ -1,5 +1,6 @@
 # A copy of the configuration without our folder, in which something can be tried. Nix copies what it evaluates to its
-# store, which everybody can read: so of a repository the copy has only what git knows, as in the owner's own rebuild.
+# store, which everybody can read: so of a repository the copy has only what git knows, as in the owner's own rebuild. It
+# is read as its owner, so it has nothing that is not theirs to read.
 
 # copy_configuration: makes it, in the folder $tree.
 copy_configuration() {
@@ -7,13 +8,13 @@ copy_configuration() {
   (umask 077 && mkdir "$tree")
   if is_repository; then
     owner_git ls-files -z --cached -- . ':!nixos-cache' >"$work/known"
-    # What git knows may be missing on the disk.
-    as_owner tar --create --file - --directory "$nixos/." --no-recursion --ignore-failed-read --null --files-from - \
-      <"$work/known" 2>"$log" | tar --extract --file - --directory "$tree" --no-same-owner
-    if [ "$(owner_git rev-parse --show-prefix)" = '' ]; then copy_repository; fi
   else
-    find "$nixos/" -mindepth 1 -maxdepth 1 ! -name .git ! -name nixos-cache -exec cp -a -t "$tree" '{}' +
+    (cd "$nixos/." && as_owner find . -mindepth 1 -name .git -prune -o -path ./nixos-cache -prune -o -print0) >"$work/known"
   fi
+  # What git knows may be missing on the disk.
+  as_owner tar --create --file - --directory "$nixos/." --no-recursion --ignore-failed-read --null --files-from - \
+    <"$work/known" 2>"$log" | tar --extract --file - --directory "$tree" --no-same-owner
+  if is_repository && [ "$(owner_git rev-parse --show-prefix)" = '' ]; then copy_repository; fi
   mkdir -p "$tree/nixos-cache"
 }
 

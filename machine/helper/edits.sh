@@ -60,7 +60,10 @@ evaluate_as_activated() {
     host_name >"$tree/nixos-cache/host"
   fi
   show_copy_to_git
-  evaluate "$tree"
+  evaluated=0
+  evaluate "$tree" || evaluated=$?
+  rm -rf "$tree"
+  return "$evaluated"
 }
 
 # A rebuild from /etc/nixos would undo what somebody else deploys. Unless that was said, it ends here.
@@ -92,7 +95,7 @@ upgrades_from() {
   start=$(sed -n 's/^ExecStart=[^/]*\([^ ]*\).*/\1/p' "$units/nixos-upgrade.service" 2>/dev/null | head -n 1)
   [ -e "$start" ] || return 0
   sed -n "s/.*--flake ['\"]\{0,1\}\([^ '\"]*\).*/\1/p" "$start" |
-    grep -Ev "^((path|git\+file):(//)?)?$nixos([#?]|\$)" | head -n 1
+    grep -Ev "^((path|git\+file):(//)?)?($nixos|/etc/nixos)([#?]|\$)" | head -n 1
 }
 
 # was_built_elsewhere: the derivation of the running system is not here (Nix keeps those of what is in use, nix.conf(5),

@@ -59,7 +59,7 @@ lock_data() {
   make_run_folder
   (umask 077 && : >>"$run/data.lock")
   exec 8>>"$run/data.lock"
-  flock 8
+  flock --timeout 120 8 || fail "another step on this machine does not end: run \`pulumi up\` again"
 }
 
 make_run_folder() {

@@ -12,23 +12,23 @@ as_owner() {
   fi
 }
 
-# owner_git ARGUMENT…: git in the configuration, without what a repository's own settings would run.
+# owner_git ARGUMENT…: git in the configuration, without what a repository's own settings would run. Of a repository
+# that is neither its owner's nor root's, git itself wants to know nothing (git-config(1), safe.directory).
 owner_git() {
-  as_owner git -c safe.directory='*' -c core.fsmonitor= -c core.hooksPath=/dev/null -C "$nixos" "$@"
+  as_owner git -c core.fsmonitor= -c core.hooksPath=/dev/null -C "$nixos" "$@"
 }
 
 # is_repository: whether git knows the configuration. The repository may be in a folder above, or elsewhere
-# (gitrepository-layout(5)). Ends the step where git is needed and cannot say.
+# (gitrepository-layout(5)). Ends the step where git is needed and cannot say: what it does not know must not be copied.
 is_repository() {
-  if ! command -v git >/dev/null; then
-    if [ -e "$nixos/.git" ]; then
-      fail "$nixos is a git repository, and there is no git on this machine for root: add git to environment.systemPackages"
-    fi
-    return 1
-  fi
-  if owner_git rev-parse --git-dir >"$work/git-dir" 2>"$log"; then return 0; fi
-  if grep -q 'not a git repository' "$log"; then return 1; fi
-  fail "git cannot read the repository in $nixos" "$(last_lines)"
+  at=$(readlink -f "$nixos")
+  until [ -e "$at/.git" ]; do
+    if [ "$at" = / ]; then return 1; fi
+    at=$(dirname "$at")
+  done
+  command -v git >/dev/null ||
+    fail "$at is a git repository, and there is no git on this machine for root: add git to environment.systemPackages"
+  owner_git rev-parse --git-dir >/dev/null 2>"$log" || fail "git cannot read the repository in $at" "$(last_lines)"
 }
 
 # In a git repository Nix sees only files that the index names, so it follows what is on the disk (git-add(1),
@@ -59,6 +59,17 @@ write_ours() {
   # shellcheck disable=SC2016 # for the inner shell
   as_owner sh -c 'mkdir -p "$1" && rm -f "$1/.$2.new" && cat >"$1/.$2.new" && chmod 644 "$1/.$2.new" &&
     sync "$1/.$2.new" && mv -fT "$1/.$2.new" "$1/$2" && sync "$1"' sh "$ours" "$1"
+}
+
+# look_at_ours: what stands in our folder of the configuration, as files in $seen. It is read by its owner's rights, and
+# no more of it than there can be of ours: in the place of a file may be a link, a pipe, or something without an end.
+look_at_ours() {
+  rm -rf "$seen"
+  mkdir "$seen"
+  # shellcheck disable=SC2086 # words
+  as_owner tar --create --file - --directory "$ours/." --no-recursion --ignore-failed-read -- $our_files 2>/dev/null |
+    head -c 1000000 | tar --extract --file - --directory "$seen" --no-same-owner 2>/dev/null || :
+  find "$seen" -mindepth 1 ! -type f -delete
 }
 
 # drop_ours NAME…

@@ -30,7 +30,17 @@ export PATH LC_ALL
 trap '' HUP PIPE
 
 nixos=/etc/nixos
+# Where its flake is a link, the configuration is the folder in which its owner keeps that (nixos-rebuild(8)); whose the
+# link is may not choose somebody else's.
+if [ -L $nixos/flake.nix ]; then
+  linked=$(dirname "$(readlink -f $nixos/flake.nix)")
+  whose=$(stat -L -c %u $nixos)
+  if [ "$whose" = 0 ] || [ "$(stat -c %u "$linked")" = "$whose" ]; then nixos=$linked; fi
+fi
 ours=$nixos/nixos-cache
+# It would take the place of the configuration that is to be built, of a copy too.
+owners_nixos_config=${NIXOS_CONFIG-}
+unset NIXOS_CONFIG
 data=/var/lib/nixos-cache
 profile=/nix/var/nix/profiles/system
 current=/run/current-system
@@ -46,6 +56,7 @@ done
 # Not in $run: a look at a machine (observe, plan) leaves nothing there.
 work=$(mktemp -d "$run-work.$$.XXXXXX")
 log=$work/log
+seen=$work/ours
 # Not in /run, which is memory; and where only root can make a folder.
 tree=$data-copy.$$.${work##*.}
 trap finish EXIT

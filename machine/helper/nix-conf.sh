@@ -10,6 +10,11 @@ set_nix_conf() {
     return
   fi
   write_lines nix.conf "$line" grep -v "^$1 = "
-  systemctl try-restart nix-daemon.service >"$log" 2>&1 || fail "the Nix daemon does not start again" "$(last_lines)"
+  # Not while systemd re-executes itself.
+  within 10 restart_daemon || fail "the Nix daemon does not start again" "$(last_lines)"
   expect_lines nix.conf
+}
+
+restart_daemon() {
+  systemctl try-restart nix-daemon.service >"$log" 2>&1
 }

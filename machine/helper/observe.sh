@@ -24,6 +24,7 @@ observe() {
     observe_modes
     for role in server client; do observe_role "$role"; done
     if [ -n "$(owner_of server)" ] && [ -e "$current/etc/nixos-cache/server.json" ]; then observe_server; fi
+    if [ -n "$(owner_of client)" ] && [ -e "$current/etc/nixos-cache/client.json" ]; then observe_client; fi
     observe_folder
   fi
   echo end
@@ -81,7 +82,9 @@ no_step_is_at_it() {
 
 # Of the files with a hash in `expected`, those that are not as they were.
 observe_files() {
-  sha256sum --check "$data/expected" 2>/dev/null >"$work/checked" || :
+  look_at_ours
+  { grep -vF "  $ours/" "$data/expected" || :; } | sha256sum --check 2>/dev/null >"$work/checked" || :
+  sed -n "s|  $ours/|  $seen/|p" "$data/expected" | sha256sum --check 2>/dev/null | sed "s|^$seen/|$ours/|" >>"$work/checked" || :
   while IFS= read -r line; do
     file=${line%: *}
     case $line in
@@ -165,9 +168,9 @@ observe_system() {
   if grep -qs "  $current/etc/nixos-cache/$1.json\$" "$data/expected"; then
     observe_deployed "$1"
   elif [ -e "$ours/$1.json" ] || [ ! -e "$current/etc/nixos-cache/$1.json" ]; then
-    if ! follows "$ours" "$current" || [ ! -e "$current/etc/nixos-cache/$1.json" ]; then
+    if ! follows "$seen" "$current" || [ ! -e "$current/etc/nixos-cache/$1.json" ]; then
       found "settings $1" "runs $(name_of_system "$current")"
-    elif [ "$(readlink -f "$current")" != "$(readlink -f "$profile")" ] && ! follows "$ours" "$profile"; then
+    elif [ "$(readlink -f "$current")" != "$(readlink -f "$profile")" ] && ! follows "$seen" "$profile"; then
       found "settings $1" "will boot $(name_of_system "$profile")"
     fi
   fi
@@ -234,6 +237,21 @@ observe_sshd() {
     $2) ;;
     *) found 'settings server' "sshd has $1 ${value:-unset} for nix-ssh" ;;
   esac
+}
+
+# What root's own ~/.ssh/config says comes before ours (ssh_config(5)), and no system's configuration can change that.
+observe_client() {
+  sed 's/"address":/\n&/g' "$current/etc/nixos-cache/client.json" |
+    sed -n 's/^"address":"\([^"]*\)".*"port":\([0-9]*\).*/\1 \2/p' >"$work/addresses"
+  while read -r address port; do
+    ssh -G "nix-ssh@$address" >"$work/ssh" 2>/dev/null </dev/null || continue
+    other=
+    for line in "hostkeyalias $address.nixos-cache" "port $port" 'stricthostkeychecking true' 'userknownhostsfile /dev/null'; do
+      grep -qixF "$line" "$work/ssh" || other="$other ${line%% *}"
+    done
+    grep -qi '^proxycommand .*nixos-cache-guard' "$work/ssh" || other="$other proxycommand"
+    if [ -n "$other" ]; then note "for the cache $address /root/.ssh/config takes the place of our settings:$other"; fi
+  done <"$work/addresses"
 }
 
 # Our folder in the configuration, as git and Nix see it.

@@ -4,11 +4,12 @@
 # says it in short.
 plan() {
   cat >"$work/settings"
-  if [ ! -d "$nixos" ]; then fail "there is no $nixos on this machine"; fi
+  check_buildable
   copy_configuration
   module_into "$tree/nixos-cache"
+  look_at_ours
   for role in server client; do
-    if [ -e "$ours/$role.json" ]; then as_owner cat "$ours/$role.json" >"$tree/nixos-cache/$role.json"; fi
+    if [ -e "$seen/$role.json" ]; then cp "$seen/$role.json" "$tree/nixos-cache/"; fi
   done
   if [ -s "$work/settings" ]; then cp "$work/settings" "$tree/nixos-cache/$1.json"; fi
   host_name >"$tree/nixos-cache/host"

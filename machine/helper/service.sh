@@ -29,11 +29,12 @@ serves() {
   return 1
 }
 
-# This machine's own host keys, as lines of a known_hosts file for the name `cache`.
+# This machine's own host keys, as lines of a known_hosts file for the name `cache`. The public half need not stand
+# beside a key that came from elsewhere (sops-nix, agenix).
 own_host_keys() {
   ask_sshd
   for key in $(sshd_says hostkey); do
-    if [ -e "$key.pub" ]; then printf 'cache %s\n' "$(cut -d' ' -f1,2 "$key.pub")"; fi
+    { cat "$key.pub" 2>/dev/null || ssh-keygen -y -P '' -f "$key" 2>/dev/null || :; } | cut -d' ' -f1,2 | sed 's/^/cache /'
   done
 }
 

@@ -6,7 +6,7 @@ settings() {
   cat >"$work/settings"
   check_settings "$work/settings"
   refuse_another_stacks "$1"
-  if [ "$deployed_by" = owner ]; then check_deployed "$1" "$work/settings"; fi
+  if [ "$deployed_by" = owner ]; then check_deployed "$1" "$work/settings"; else check_buildable; fi
   make_data_folder
   claim "$1"
   start_daemon
@@ -91,7 +91,8 @@ drop_files_of_before() {
 
 # apply ROLE SETTINGS CONFIRMED-BY: the system's lock is held.
 apply() {
-  if cmp -s "$2" "$ours/$1.json" && is_settled; then
+  look_at_ours
+  if cmp -s "$2" "$seen/$1.json" && is_settled; then
     expect_ours
     return
   fi
@@ -109,10 +110,10 @@ host_name() {
   first_line /etc/hostname
 }
 
-# is_settled: the machine follows its files, after a reboot too, and nobody has changed them.
+# is_settled: the machine follows its files ($seen), after a reboot too, and nobody has changed them.
 is_settled() {
-  cmp -s "$ours/module.nix" "$here/../nixos/module.nix" && cmp -s "$ours/default.nix" "$here/../nixos/default.nix" &&
-    [ "$(first_line "$ours/host")" = "$(host_name)" ] && follows "$ours" "$current" && follows "$ours" "$profile" &&
+  cmp -s "$seen/module.nix" "$here/../nixos/module.nix" && cmp -s "$seen/default.nix" "$here/../nixos/default.nix" &&
+    [ "$(first_line "$seen/host")" = "$(host_name)" ] && follows "$seen" "$current" && follows "$seen" "$profile" &&
     [ -z "$(replaced_in_etc)" ] && is_shown_to_nix
 }
 
@@ -157,11 +158,17 @@ replaced_in_etc() {
   done
 }
 
+# expect_ours: as they stand in the configuration now.
 expect_ours() {
+  look_at_ours
   lock_data
   # Where the owner has deployed them before.
   forget "$current"
-  expect "$ours/default.nix" "$ours/module.nix" "$ours/host" "$ours/server.json" "$ours/client.json"
+  {
+    grep -vF "  $ours/" "$data/expected" || :
+    find "$seen" -type f -exec sha256sum '{}' + | sed "s|  $seen/|  $ours/|"
+  } >"$work/expected"
+  write_expected
   unlock_data
 }
 
@@ -240,6 +247,7 @@ remove_all() {
   rm -rf "$data" "$run"
 }
 
+# no_trial_unit: while systemd does not answer, nobody knows.
 no_trial_unit() {
-  [ -z "$(systemctl list-units --plain --no-legend 'nixos-cache-trial-*')" ]
+  units=$(systemctl list-units --plain --no-legend 'nixos-cache-trial-*' 2>/dev/null) && [ -z "$units" ]
 }

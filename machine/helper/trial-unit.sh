@@ -13,9 +13,10 @@ trial() {
     wait_for_verdict "$1"
   fi
   chosen=$(chosen_by_owner)
+  look_at_ours
   if [ -z "$chosen" ]; then
     keep "$(cat "$trial/boots")"
-  elif follows "$ours" "$current" && follows "$ours" "$profile"; then
+  elif follows "$seen" "$current" && follows "$seen" "$profile"; then
     record "the owner has switched to $chosen, which has the change on trial"
   else
     not_kept "somebody else has switched this machine meanwhile"
@@ -95,16 +96,17 @@ keep() {
   record "switched to $1"
 }
 
-# boot_profile: what the boot loader boots follows the system profile.
+# boot_profile [VARIABLE=VALUE]: what the boot loader boots follows the system profile.
 boot_profile() {
   patient_until=$(after_patience)
-  until run_switch "$(readlink -f "$profile")" boot; do
+  until run_switch "$(readlink -f "$profile")" boot "$@"; do
     another_switch_runs "$patient_until" || return
   done
 }
 
-# switch_to SYSTEM [VARIABLE=VALUE]: its end is in `status`, too. Status 4 of switch-to-configuration says that units have failed. Those that had
-# failed before are no reason to go back. It may hide that the activation failed, too.
+# switch_to SYSTEM [VARIABLE=VALUE]: its end is in `status`, too. Status 4 of switch-to-configuration says that units
+# have failed, or only some user's part of the switch. Units that had failed before are no reason to go back. It may hide
+# that the activation failed, too.
 switch_to() {
   status=1
   failed_units >"$work/failed-before" || { echo "systemd does not answer" >"$log" && return 1; }
@@ -112,11 +114,11 @@ switch_to() {
   status=0
   run_switch "$1" test ${2+"$2"} || status=$?
   if [ "$status" = 4 ] && ! activation_failed && broken=$(newly_failed) && [ -z "$broken" ]; then
-    doing "some units have failed, as they had before: $(tr '\n' ' ' <"$work/failed-after")"
+    doing "the switch ended with status 4, and no unit has failed that had not before: $(grep '^warning: ' "$log" | tail -n 1)"
     status=0
   fi
   # No unit has changed, but what a unit has read.
-  if [ -n "$replaced" ]; then systemctl try-restart nix-daemon sshd || :; fi
+  if [ -n "$replaced" ]; then within 10 systemctl try-restart nix-daemon sshd || :; fi
   return "$status"
 }
 
@@ -148,11 +150,12 @@ activation_failed() {
   grep -Eq "Failed to run activate script|Activation script snippet .* failed" "$log"
 }
 
-# newly_failed: the units that the switch has broken: of those that it names, or else that systemd lists.
+# newly_failed: the units that the switch has broken: of those that it names, or else that systemd lists. A user's
+# manager is no part of the system.
 newly_failed() {
   sed -n 's/^warning: the following units failed: //p' "$log" | tr -s ', ' '\n' | sort -u >"$work/failed-after"
   if [ ! -s "$work/failed-after" ]; then failed_units >"$work/failed-after" || return; fi
-  comm -13 "$work/failed-before" "$work/failed-after"
+  comm -13 "$work/failed-before" "$work/failed-after" | grep -v '^user@[0-9]*\.service$' || :
 }
 
 # failed_units: also those that restart for ever. While systemd re-executes itself it says nothing.
@@ -169,6 +172,11 @@ why_it_failed() {
   case $status in
     100) echo "the new system needs a restart of the machine: make it the boot default (\`nixos-rebuild boot\`), and restart" ;;
     124 | 137) echo "it had not ended after $((confirm_within * 10)) s" ;;
+    *)
+      if grep -q '^Pre-switch checks failed' "$log"; then
+        echo "the new system's own checks refuse a switch (system.preSwitchChecks): see to what they say, or make it the boot default (\`nixos-rebuild boot\`), and restart"
+      fi
+      ;;
   esac
   grep -E '^warning: the following units failed|^Failed to run activate script|^Activation script snippet' "$log" || :
   last_lines
@@ -193,7 +201,8 @@ go_back() {
   within 5 restart_sshd || :
   chosen=$(chosen_by_owner)
   files="The files in $ours are as they were."
-  if [ -n "$chosen" ] && follows "$ours" "$chosen"; then
+  look_at_ours
+  if [ -n "$chosen" ] && follows "$seen" "$chosen"; then
     files="The files in $ours are those of that system."
   else
     put_files_back
@@ -229,7 +238,7 @@ switch_back() {
 # boot_as_before: where the profile may have come to the system on trial, and the boot loader failed. Adds to `back`
 # where it fails again.
 boot_as_before() {
-  if [ "$(first_line "$trial/phase")" != keeping ] || { profile_as_before && boot_profile; }; then return; fi
+  if [ "$(first_line "$trial/phase")" != keeping ] || { profile_as_before && boot_profile NIXOS_NO_CHECK=1; }; then return; fi
   back="$back The boot loader failed on the way back too, so see to what boots: $(tail -n 1 "$log")"
 }
 

@@ -26,10 +26,8 @@ begin_trial() {
   rm -rf "$trial.new" "$trial.old"
   mkdir -p "$trial.new/backup"
   if [ -d "$ours" ]; then
-    # As the owner of the configuration, for in the place of a file may be a link to what is not theirs to read.
-    for file in $our_files; do
-      if as_owner test -r "$ours/$file"; then as_owner cat "$ours/$file" >"$trial.new/backup/$file"; fi
-    done
+    look_at_ours
+    cp -R "$seen/." "$trial.new/backup"
   else
     : >"$trial.new/absent"
   fi
@@ -58,15 +56,17 @@ give_up() {
 
 # put_files_back: fails where any of it does. Then the trial stays open, and the next step tries again.
 put_files_back() {
+  if [ ! -d "$nixos/." ]; then return; fi
   if [ -e "$trial/absent" ]; then
     as_owner rm -rf "$ours" || return
   else
     # Of a write that was cut off.
     as_owner rm -f "$ours"/.*.new || return
+    look_at_ours
     for file in $our_files; do
       if [ ! -e "$trial/backup/$file" ]; then
         drop_ours "$file" || return
-      elif ! cmp -s "$trial/backup/$file" "$ours/$file"; then
+      elif ! cmp -s "$trial/backup/$file" "$seen/$file"; then
         write_ours "$file" <"$trial/backup/$file" || return
       fi
     done
@@ -99,13 +99,18 @@ build_and_activate() {
 
 # check_import SYSTEM
 check_import() {
-  if follows "$ours" "$1"; then return; fi
+  look_at_ours
+  if follows "$seen" "$1"; then return; fi
   name=$(first_line "$1/etc/hostname")
-  if [ -e "$ours/host" ] && [ "$name" != "$(first_line "$ours/host")" ]; then
-    give_up "the configuration calls this machine $name, and it is still $(first_line "$ours/host"); nothing was switched" \
+  if [ -e "$seen/host" ] && [ "$name" != "$(first_line "$seen/host")" ]; then
+    give_up "the configuration calls this machine $name, and it is still $(first_line "$seen/host"); nothing was switched" \
       "Switch to the new name first (\`nixos-rebuild switch\`), then run \`pulumi up\` again."
   fi
-  give_up "the configuration of this machine does not import nixos-cache, nothing was switched" \
+  elsewhere=
+  if [ "$1" != "$(running_system)" ]; then
+    elsewhere="What runs was not built from $nixos as it is now: if this machine's configuration is elsewhere, make $nixos a link to it."
+  fi
+  give_up "the configuration of this machine does not import nixos-cache, nothing was switched" ${elsewhere:+"$elsewhere"} \
     "Add this line to $nixos/configuration.nix, or to this machine's module in your flake, then run \`pulumi up\` again:" \
     "    imports = [ ./nixos-cache ];" \
     "(in a file of a folder below, ../nixos-cache: it is $ours as seen from there)"
@@ -211,7 +216,7 @@ recover() {
       ;;
     *)
       say "putting back what a step that was cut off has left"
-      put_files_back
+      put_files_back || fail "the files in $ours could not be put back" "$(last_lines)"
       close_trial
       ;;
   esac

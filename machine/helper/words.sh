@@ -2,13 +2,20 @@
 # command plugin.
 
 say() {
-  printf '%.400s\n' "$*" || :
+  { printf '%.400s\n' "$*" | plain; } || :
 }
 
 # fail LINE…: ends the step.
 fail() {
-  printf '%s\n' "$@" | cut -c1-400 >&2 || :
+  printf '%s\n' "$@" | cut -c1-400 | plain >&2 || :
   exit 1
+}
+
+# plain: a filter, without what would act on a terminal or hide there: control characters (but tabs), and those of
+# Unicode that turn the direction of text or have no width. A build, or who deploys the machine, may print anything.
+plain() {
+  tr -d '\000-\010\013-\037\177' |
+    sed 's/\xc2[\x80-\x9f]//g; s/\xe2\x80[\x8b-\x8f\xa8-\xae]//g; s/\xe2\x81[\xa0-\xaf]//g; s/\xef\xbb\xbf//g'
 }
 
 last_lines() {

@@ -269,7 +269,7 @@ const machines: Fault[] = [
     before: (home, host) =>
       home.on(host, "mount --bind /etc/nixos /etc/nixos && mount -o remount,ro,bind /etc/nixos"),
     after: (home, host) => home.on(host, "umount /etc/nixos"),
-    says: /Read-only file system/,
+    says: /\/etc\/nixos cannot be written on this machine/,
   },
 ];
 

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import { buildNewPath } from "../../dev/lab/demonstration.ts";
+import { buildNewPath, fetchPath } from "../../dev/lab/demonstration.ts";
 import { useHome } from "./home.ts";
 
 const home = useHome(undefined, { after: "up" });
@@ -155,6 +155,28 @@ describe("whose host key it has to be", () => {
     );
   });
 
+  test("a HostName of root's own, and another key known for the host, change nothing", async () => {
+    const { lab } = home();
+    const imposter = await home().on("pai", "cut -d' ' -f1,2 /root/imposter.pub");
+    await home().on(
+      "pai",
+      `mkdir -p /root/.ssh && cat >/root/.ssh/config && echo 'kalaw ${imposter}' >/root/.ssh/known_hosts`,
+      `Host kalaw\n  HostName ${lab.address("kalaw")}\n`,
+    );
+    const path = await buildNewPath(lab, "kalaw");
+    expect((await fetchPath(lab, "pai", path)).path).toBe(path);
+    expect(await preview()).not.toContain("/root/.ssh/config");
+  });
+
+  test("what of root's own takes the place of ours is told", async () => {
+    const config = "Host kalaw\n  Port 2222\n  ProxyJump fay@bastion\n  StrictHostKeyChecking no\n";
+    await home().on("pai", "cat >/root/.ssh/config", config);
+    expect(await preview()).toContain(
+      "pai: for the cache kalaw /root/.ssh/config takes the place of our settings: port stricthostkeychecking proxycommand",
+    );
+    await home().on("pai", "rm /root/.ssh/config /root/.ssh/known_hosts");
+  });
+
   test("the operator refuses a machine with another host key, before anything is touched", async () => {
     const right = await home().lab.hostKey("pai");
     const imposter = await home().on("pai", "cut -d' ' -f1,2 /root/imposter.pub");
@@ -166,6 +188,11 @@ describe("whose host key it has to be", () => {
     await home().up();
   });
 });
+
+async function preview(): Promise<string> {
+  const { stdout, stderr } = await home().stack.run(["preview", "--expect-no-changes"]);
+  return stdout + stderr;
+}
 
 /** A part of the stack's outputs. */
 async function output(path: string): Promise<Record<string, string>> {

@@ -77,9 +77,15 @@ describe("a helper that is not whole does nothing", () => {
       1,
       "the helper is missing on this machine: run pulumi up first\n",
     ]);
-    await home().on("pai", `mv ${ours}/host /root/host`);
+    // Where they are in no system and in no configuration, there is nothing to undo.
+    const system = await home().on("pai", "readlink /run/current-system");
+    const first = "$(readlink -f /nix/var/nix/profiles/system-1-link)";
+    await home().on("pai", `mv ${ours}/host /root/host && ln -sfn ${first} /run/current-system`);
     expect(await undo()).toEqual({ code: 0, stdout: "", stderr: "" });
-    await home().on("pai", `mv /root/helper ${data}/helper && mv /root/host ${ours}/host`);
+    await home().on(
+      "pai",
+      `ln -sfn ${system} /run/current-system && mv /root/helper ${data}/helper && mv /root/host ${ours}/host`,
+    );
   });
 });
 

@@ -101,6 +101,29 @@ describe("a configuration that is not ready", () => {
     expect(output).toContain("The option `networking.hostNme' does not exist");
   });
 
+  test.each([
+    [
+      "is not there",
+      "mv /etc/nixos /root/aside",
+      "mv /root/aside /etc/nixos",
+      "there is no /etc/nixos on this machine, which `pulumi up` rebuilds it from",
+    ],
+    [
+      "is in a repository of which only git can say what belongs to it, and there is no git",
+      `sed -i '/pkgs.git/d' /etc/nixos/base.nix && nixos-rebuild switch && mv /usr/bin/git /root/`,
+      "mv /root/git /usr/bin/ && git -C /etc/nixos checkout -q base.nix && nixos-rebuild switch",
+      "/etc/nixos is a git repository, and there is no git on this machine for root",
+    ],
+  ])("that %s: what to do, and nothing touched", async (_, spoil, mend, words) => {
+    await home().on("kalaw", "rm -rf /var/lib/nixos-cache");
+    await home().on("kalaw", spoil);
+    const [output] = [await home().failingUp()];
+    expect(output).toContain(words);
+    // Nothing but the helper.
+    expect(await home().on("kalaw", "ls -A /var/lib/nixos-cache")).toBe("helper");
+    await home().on("kalaw", mend);
+  });
+
   test("and once it is, the next up goes through", async () => {
     await home().up();
     await home().stack.run(["preview", "--expect-no-changes"]);

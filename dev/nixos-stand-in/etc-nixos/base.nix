@@ -30,5 +30,9 @@ in
   programs.zsh.enable = true;
   security.sudo.wheelNeedsPassword = false;
 
-  environment.systemPackages = [ pkgs.procps ];
+  # NixOS brings no git of its own, and needs it for a flake in a repository.
+  environment.systemPackages = [
+    pkgs.git
+    pkgs.procps
+  ];
 }

@@ -86,7 +86,6 @@ in
       config.nix.package
       bash
       coreutils
-      git
       openssh
       (program "nixos-rebuild")
     ];
