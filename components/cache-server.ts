@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { generateSigningKeypair } from "../keys/signing-key.ts";
+import { bareHostKey, checkedHostKey } from "../machine/host-key.ts";
 import { Machine } from "./machine.ts";
 import type { MachineArgs } from "./machine-args.ts";
 import { type ServerSettings, settingsJson } from "./settings.ts";
@@ -56,7 +57,9 @@ export class CacheServer extends pulumi.ComponentResource {
     this.name = name;
     this.address = pulumi.output(args.address ?? name);
     this.port = pulumi.output(args.port ?? args.connection.port).apply((port) => port ?? 22);
-    this.hostKey = pulumi.output(args.connection.hostKey).apply(withoutComment);
+    this.hostKey = pulumi
+      .output(args.connection.hostKey)
+      .apply((hostKey) => bareHostKey(checkedHostKey(hostKey)));
 
     const key = storedKeypair(
       `${name}-signing-key`,
@@ -88,9 +91,4 @@ export class CacheServer extends pulumi.ComponentResource {
       settings: this.settings,
     });
   }
-}
-
-/** `host.pub` files end in a comment; known_hosts and we have no use for it. */
-function withoutComment(publicKey: string): string {
-  return publicKey.trim().split(/\s+/).slice(0, 2).join(" ");
 }

@@ -1,5 +1,6 @@
 import type { types } from "@pulumi/command";
-import type * as pulumi from "@pulumi/pulumi";
+import * as pulumi from "@pulumi/pulumi";
+import { checkedHostKey } from "../machine/host-key.ts";
 
 /** How the operator reaches a machine over SSH. */
 export interface ConnectionArgs {
@@ -32,7 +33,8 @@ export function commandConnection(
     host: args.host,
     port: args.port ?? 22,
     user: args.user ?? "root",
-    hostKey: args.hostKey,
+    // Of an Output it shows only late that it has none. Then this fails, and no step with it is registered.
+    hostKey: pulumi.output(args.hostKey).apply(checkedHostKey),
     ...(args.privateKey !== undefined && { privateKey: args.privateKey }),
     ...(args.privateKeyPassword !== undefined && { privateKeyPassword: args.privateKeyPassword }),
     // 6 dials: a second of patience with an sshd that restarts, half a minute with a host that is off. Not

@@ -1,3 +1,4 @@
+import { bareHostKey } from "../machine/host-key.ts";
 import { defaultOptions } from "../machine/options.ts";
 import { namespace } from "./config-error.ts";
 import type { StackConfig } from "./stack-config.ts";
@@ -58,12 +59,14 @@ function machinesWithTwoNames({ servers, clients }: StackConfig): string[] {
     const before = (isSame: (other: Connection) => boolean) =>
       machines.slice(0, i).find((other) => isSame(other.connection))?.name;
     const atHost = before((other) => placeOf(other) === placeOf(connection));
-    const withKey = before((other) => bare(other.hostKey) === bare(connection.hostKey));
+    const withKey = before(
+      (other) => bareHostKey(other.hostKey) === bareHostKey(connection.hostKey),
+    );
     const other = atHost ?? withKey;
     if (other === undefined) return [];
     const shared =
       atHost === undefined
-        ? `hostKey is ${bare(connection.hostKey)}`
+        ? `hostKey is ${bareHostKey(connection.hostKey)}`
         : `host is ${placeOf(connection)}`;
     return (
       `${namespace}:${group}.${name}.connection.${shared}, like that of ${other}: ` +
@@ -77,7 +80,7 @@ function namesWithTwoMachines({ servers, clients }: StackConfig): string[] {
     const server = Object.hasOwn(servers, name) ? servers[name] : undefined;
     return server === undefined ||
       (placeOf(server.connection) === placeOf(connection) &&
-        bare(server.connection.hostKey) === bare(connection.hostKey))
+        bareHostKey(server.connection.hostKey) === bareHostKey(connection.hostKey))
       ? []
       : `${namespace}:clients.${name}.connection is another than that of the server ${name}: write the same, or another name`;
   });
@@ -115,11 +118,6 @@ type Connection = Machine["connection"];
 
 function placeOf({ host, port = 22 }: Connection): string {
   return `${host.toLowerCase()} port ${port}`;
-}
-
-/** A host key without its comment. */
-function bare(hostKey: string): string {
-  return hostKey.trim().split(/\s+/).slice(0, 2).join(" ");
 }
 
 /** Each name whose value stood under another name before, with that value and that other name. */

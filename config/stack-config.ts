@@ -1,5 +1,5 @@
-import sshpk from "sshpk";
 import { z } from "zod";
+import { complaintAboutHostKey, whereHostKeys } from "../machine/host-key.ts";
 import { ConfigError, namespace } from "./config-error.ts";
 import { mistakesBetweenMachines } from "./mistakes-between-machines.ts";
 
@@ -22,9 +22,6 @@ const port = z
   .int({ error: expected("is no port", "write a whole number from 1 to 65535, like 22") })
   .min(1, "is no port: write a whole number from 1 to 65535, like 22")
   .max(65535, "is no port: write a whole number from 1 to 65535, like 22");
-
-const whereHostKeys =
-  "write the line of /etc/ssh/ssh_host_ed25519_key.pub on that machine, ssh-ed25519 AAAA…";
 
 const hostKey = z
   .string({ error: expected("is no text", whereHostKeys) })
@@ -225,20 +222,6 @@ function fromJson(text: string): unknown {
 /** The message for a value that is not there, or of another type. */
 function expected(wrong: string, advice: string): (issue: { input?: unknown }) => string {
   return ({ input }) => `${input === undefined ? "is missing" : wrong}: ${advice}`;
-}
-
-function complaintAboutHostKey(text: string): string | undefined {
-  if (text.trim().includes("\n")) return "has more than one line";
-  const [type] = text.trim().split(/\s+/);
-  if (type === "ssh-rsa" || type === "rsa-sha2-256" || type === "rsa-sha2-512") {
-    return "is an RSA key, which never matches a modern sshd's";
-  }
-  try {
-    const key = sshpk.parseKey(text.trim(), "ssh");
-    return key.type === "ed25519" || key.type === "ecdsa" ? undefined : `is a ${key.type} key`;
-  } catch {
-    return "is no SSH public key";
-  }
 }
 
 /** What is wrong with each setting, once: several issues of one value are one mistake. */

@@ -1,5 +1,6 @@
 import { connect } from "node:net";
 import ssh, { type AnyAuthMethod, Client, type ClientChannel } from "ssh2";
+import { bareHostKey, checkedHostKey } from "./host-key.ts";
 import { sshErrorInWords } from "./ssh-error.ts";
 import type { SshLogin } from "./ssh-login.ts";
 
@@ -108,7 +109,7 @@ async function collect(channel: ClientChannel, stdin: string): Promise<Ran> {
 }
 
 function parsedHostKey(line: string) {
-  const key = ssh.utils.parseKey(line.trim().split(/\s+/).slice(0, 2).join(" "));
+  const key = ssh.utils.parseKey(bareHostKey(checkedHostKey(line)));
   if (key instanceof Error || Array.isArray(key)) {
     throw new Error("the host key in the settings cannot be read");
   }

@@ -187,10 +187,11 @@ describe("the host key", () => {
     );
   });
 
-  test("that is none: nothing is dialled", async () => {
-    await expect(runOverSsh(address({ hostKey: "rubbish" }), login(), "true")).rejects.toThrow(
-      "the host key in the settings cannot be read",
-    );
+  test.each([
+    ["rubbish", "connection.hostKey is no SSH public key"],
+    [undefined as never, "connection.hostKey is missing"],
+  ])("that is %s: nothing is dialled", async (hostKey, words) => {
+    await expect(runOverSsh(address({ hostKey }), login(), "true")).rejects.toThrow(words);
   });
 });
 

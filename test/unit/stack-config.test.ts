@@ -112,6 +112,12 @@ describe("settings that are right", () => {
     expect(Object.keys(config.clients)).toEqual(["pai", "nas"]);
   });
 
+  test("a machine in both roles, whose host key has its comment in one of them", () => {
+    const connection = { ...nas.connection, hostKey: `${nasKey} root@nas` };
+    const both = { connection, servers: ["kalaw"] };
+    parseStackConfig(settings({ servers: { kalaw, nas }, clients: { nas: both } }));
+  });
+
   test("a host key with its comment, and an ECDSA one", () => {
     for (const key of [`${hostKey} root@kalaw`, nasKey]) {
       expect(parseStackConfig(settings(login({ hostKey: key }))).servers.kalaw).toBeDefined();
@@ -138,6 +144,16 @@ describe("every mistake is named, with what to write instead", () => {
     [
       "a broken host key",
       login({ hostKey: "ssh-ed25519 AAAA" }),
+      `${hostKeySetting} is no SSH public key: ${whereHostKeys}`,
+    ],
+    [
+      "a host key with more behind it, by which one machine would have two",
+      client({ connection: { host: "10.0.0.7", hostKey: `${hostKey}AAAA` } }),
+      `nixos-cache:clients.pai.connection.hostKey is no SSH public key: ${whereHostKeys}`,
+    ],
+    [
+      "a host key with a carriage return in its comment",
+      login({ hostKey: `${hostKey} root\r@kalaw` }),
       `${hostKeySetting} is no SSH public key: ${whereHostKeys}`,
     ],
     [
