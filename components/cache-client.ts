@@ -1,6 +1,10 @@
 import * as pulumi from "@pulumi/pulumi";
+import { z } from "zod";
 import { generateSshKeypair, sshFingerprint } from "../keys/ssh-key.ts";
-import type { CacheServer } from "./cache-server.ts";
+import { gone, priority, rotation } from "../machine/argument-schemas.ts";
+import { shellWord } from "../machine/shell-word.ts";
+import { CacheServer } from "./cache-server.ts";
+import { type ArgumentSchemas, checkedArgs, machineArgs } from "./checked-args.ts";
 import { Machine } from "./machine.ts";
 import type { MachineArgs } from "./machine-args.ts";
 import {
@@ -51,19 +55,14 @@ export class CacheClient extends pulumi.ComponentResource {
   /** The options of `services.nixos-cache.client` on this machine (nixos/module.nix). */
   readonly settings: pulumi.Output<ClientSettings>;
 
+  /** @throws pulumi.InputPropertiesError with a line for every argument that is wrong */
   constructor(name: string, args: CacheClientArgs, opts?: pulumi.ComponentResourceOptions) {
+    const checked = checkedArgs(name, clientArgs, args);
     super("nixos-cache:index:CacheClient", name, {}, opts);
     this.#name = name;
-    const servers = Array.isArray(args.server) ? args.server : [args.server];
-    if (servers.length === 0) {
-      throw new pulumi.InputPropertyError({
-        propertyPath: "server",
-        reason: `client ${name} has no server: pass the CacheServer that it fetches from`,
-      });
-    }
-
-    const gone = args.gone ?? false;
-    const rotation = args.rotation ?? "1";
+    const servers = [checked.server].flat();
+    const gone = checked.gone ?? false;
+    const rotation = checked.rotation ?? "1";
     const key = storedKeypair(
       `${name}-key`,
       () => generateSshKeypair(name),
@@ -77,7 +76,7 @@ export class CacheClient extends pulumi.ComponentResource {
     this.settings = pulumi
       .all(
         Object.fromEntries(
-          servers.map((server) => [server.name, serverForClient(server, args.priority)]),
+          servers.map((server) => [server.name, serverForClient(server, checked.priority)]),
         ),
       )
       .apply((servers): ClientSettings => ({ servers }));
@@ -85,7 +84,7 @@ export class CacheClient extends pulumi.ComponentResource {
     if (gone) {
       pulumi.log.warn(`${name} is gone: it has no access any more; what stands on it stays.`, this);
     }
-    const machine = new Machine(name, args, this, { abandoned: gone });
+    const machine = new Machine(name, checked, this, { abandoned: gone });
     const authorizations = gone
       ? []
       : servers.map((server) => this.#onServer(server, "authorization", "authorize", server.ready));
@@ -105,7 +104,7 @@ export class CacheClient extends pulumi.ComponentResource {
     // an update that ends early leaves the client with keys that work. Of all its steps this is the first to be undone: access ends even
     // where the client's machine cannot be reached.
     for (const server of gone ? [] : servers) {
-      const run = pulumi.interpolate`access ${server.signingKeyName}`;
+      const run = pulumi.interpolate`access ${server.signingKeyName.apply(shellWord)}`;
       this.#onServer(server, "access", run, ready);
     }
 
@@ -157,3 +156,23 @@ function serverForIdentity({
 }: CacheServer): pulumi.Output<ServerForIdentity> {
   return pulumi.output({ address, port, hostKey, trustedPublicKey });
 }
+
+const isServer = z.custom((value) => value instanceof CacheServer, {
+  error: "is no CacheServer: pass the one that it fetches from",
+});
+
+const clientArgs: ArgumentSchemas = {
+  inputs: {
+    ...machineArgs.inputs,
+    priority: priority.optional(),
+    rotation: rotation.optional(),
+  },
+  plain: {
+    ...machineArgs.plain,
+    server: z.preprocess(
+      (value) => (Array.isArray(value) ? value : [value]),
+      z.array(isServer).min(1, "is empty: pass the CacheServer that it fetches from"),
+    ),
+    gone: gone.optional(),
+  },
+};

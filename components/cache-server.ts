@@ -1,6 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
 import { generateSigningKeypair } from "../keys/signing-key.ts";
+import { hostName, onlyOurKeys, port, rotation } from "../machine/argument-schemas.ts";
 import { bareHostKey, checkedHostKey } from "../machine/host-key.ts";
+import { type ArgumentSchemas, checkedArgs, machineArgs } from "./checked-args.ts";
 import { Machine } from "./machine.ts";
 import type { MachineArgs } from "./machine-args.ts";
 import { type ServerSettings, settingsJson } from "./settings.ts";
@@ -52,19 +54,21 @@ export class CacheServer extends pulumi.ComponentResource {
   /** What a client has to wait for: the machine serves, and goes on doing so. @internal */
   readonly ready: pulumi.Resource;
 
+  /** @throws pulumi.InputPropertiesError with a line for every argument that is wrong */
   constructor(name: string, args: CacheServerArgs, opts?: pulumi.ComponentResourceOptions) {
+    const checked = checkedArgs(name, serverArgs, { ...args, address: args?.address ?? name });
     super("nixos-cache:index:CacheServer", name, {}, opts);
     this.name = name;
-    this.address = pulumi.output(args.address ?? name);
-    this.port = pulumi.output(args.port ?? args.connection.port).apply((port) => port ?? 22);
+    this.address = pulumi.output(checked.address).apply((address) => address ?? name);
+    this.port = pulumi.output(checked.port ?? checked.connection.port).apply((port) => port ?? 22);
     this.hostKey = pulumi
-      .output(args.connection.hostKey)
+      .output(checked.connection.hostKey)
       .apply((hostKey) => bareHostKey(checkedHostKey(hostKey)));
 
     const key = storedKeypair(
       `${name}-signing-key`,
       () => generateSigningKeypair(name),
-      args.rotation ?? "1",
+      checked.rotation ?? "1",
       this,
     );
     this.signingKeyName = pulumi.unsecret(key.name);
@@ -72,10 +76,10 @@ export class CacheServer extends pulumi.ComponentResource {
     this.keyCreated = pulumi.unsecret(key.created);
 
     this.settings = pulumi
-      .output(args.onlyOurKeys)
+      .output(checked.onlyOurKeys)
       .apply((onlyOurKeys = false): ServerSettings => ({ onlyOurKeys }));
 
-    this.machine = new Machine(name, args, this);
+    this.machine = new Machine(name, checked, this);
     this.ready = this.machine.role({
       role: "server",
       settings: this.settings.apply(settingsJson),
@@ -92,3 +96,14 @@ export class CacheServer extends pulumi.ComponentResource {
     });
   }
 }
+
+const serverArgs: ArgumentSchemas = {
+  inputs: {
+    ...machineArgs.inputs,
+    address: hostName.optional(),
+    port: port.optional(),
+    onlyOurKeys: onlyOurKeys.optional(),
+    rotation: rotation.optional(),
+  },
+  plain: machineArgs.plain,
+};

@@ -16,6 +16,7 @@ import {
   reasonWords,
 } from "../machine/options.ts";
 import { quoted } from "../machine/quoted.ts";
+import { shellWord } from "../machine/shell-word.ts";
 import { commandConnection, dialsFor } from "./connection.ts";
 import type { MachineArgs } from "./machine-args.ts";
 import { ownerOf } from "./owner.ts";
@@ -128,7 +129,10 @@ export class Machine {
     if (this.#args.plan && !this.#abandoned) {
       showPlan(this.#name, this.#args.connection, this.#options, role, settings, this.#component);
     }
-    const word = keys.word === undefined ? "" : pulumi.interpolate` ${keys.word}`;
+    const word =
+      keys.word === undefined
+        ? ""
+        : pulumi.interpolate` ${pulumi.output(keys.word).apply(shellWord)}`;
     return this.#command(
       `${this.#name}-${keys.name}`,
       {

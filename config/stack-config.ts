@@ -1,5 +1,16 @@
 import { z } from "zod";
-import { complaintAboutHostKey, whereHostKeys } from "../machine/host-key.ts";
+import {
+  connection,
+  expected,
+  gone,
+  hostName,
+  machineOptions,
+  onlyOurKeys,
+  port,
+  priority,
+  rebuild,
+  rotation,
+} from "../machine/argument-schemas.ts";
 import { ConfigError, namespace } from "./config-error.ts";
 import { mistakesBetweenMachines } from "./mistakes-between-machines.ts";
 
@@ -10,107 +21,6 @@ const machineName = z
     /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/,
     "is no valid host name: write 1 to 63 of a-z, 0-9 and -, with no - at either end",
   );
-
-const hostName = z
-  .string({ error: expected("is no text", "write a host name or an IPv4 address") })
-  .regex(
-    /^(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$/,
-    "is no host name or IPv4 address: write it without user, port or scheme, like kalaw.lan",
-  );
-
-const port = z
-  .int({ error: expected("is no port", "write a whole number from 1 to 65535, like 22") })
-  .min(1, "is no port: write a whole number from 1 to 65535, like 22")
-  .max(65535, "is no port: write a whole number from 1 to 65535, like 22");
-
-const hostKey = z
-  .string({ error: expected("is no text", whereHostKeys) })
-  .superRefine((text, context) => {
-    const complaint = complaintAboutHostKey(text);
-    if (complaint !== undefined) {
-      context.addIssue({ code: "custom", message: `${complaint}: ${whereHostKeys}` });
-    }
-  });
-
-// `pulumi config set --path` writes a number where it sees one.
-const rotation = z.preprocess(
-  (value) => (typeof value === "number" ? String(value) : value),
-  z
-    .string({ error: "is no text: write any word or number, like 2" })
-    .min(1, "is empty: write any word or number, like 2"),
-);
-
-const connection = z.strictObject(
-  {
-    host: hostName,
-    port: port.optional(),
-    user: z
-      .string({ error: "is no text: write a user's name, like root" })
-      .regex(
-        /^[A-Za-z_][A-Za-z0-9_.-]{0,30}$/,
-        "is no user's name: write root, or a user who may use sudo without a password",
-      )
-      .optional(),
-    hostKey,
-  },
-  { error: expected("is no group of settings", "write { host: …, hostKey: … }") },
-);
-
-const attributeAdvice = "write the name of a nixosConfigurations entry, like pai";
-
-const rebuild = z
-  .strictObject(
-    {
-      by: z
-        .enum(["pulumi", "owner"], {
-          error:
-            "is neither pulumi nor owner: write owner if you deploy this machine's settings yourself",
-        })
-        .optional(),
-      from: z
-        .enum(["flake", "channel"], {
-          error: "is neither flake nor channel: write what /etc/nixos is built from",
-        })
-        .optional(),
-      attribute: z
-        .string({ error: `is no text: ${attributeAdvice}` })
-        .regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]*$/, `is no attribute of a flake: ${attributeAdvice}`)
-        .optional(),
-    },
-    { error: "is no group of settings: write { from: flake, attribute: … }" },
-  )
-  .superRefine(({ by, from, attribute }, context) => {
-    for (const [setting, value] of Object.entries({ from, attribute })) {
-      if (by === "owner" && value !== undefined) {
-        const message = "is for rebuilds by pulumi: take it out, or write by: pulumi";
-        context.addIssue({ code: "custom", path: [setting], message });
-      }
-    }
-    if (by !== "owner" && from === "channel" && attribute !== undefined) {
-      context.addIssue({
-        code: "custom",
-        path: ["attribute"],
-        message: "is for a flake: take it out, or write from: flake",
-      });
-    }
-  });
-
-const confirmWithin = "is no number of seconds: write a whole number from 10 to 3600, like 60";
-
-const yes = (whatFor: string) =>
-  z.boolean({ error: `is neither true nor false: write true ${whatFor}` }).optional();
-
-/** The options of a machine in either role (machine/options.ts). */
-const machine = {
-  rebuild: rebuild.optional(),
-  confirmWithin: z
-    .int({ error: confirmWithin })
-    .min(10, confirmWithin)
-    .max(3600, confirmWithin)
-    .optional(),
-  onlyOurs: yes("to refuse rebuilds that would change more than the cache"),
-  takeOver: yes("to take the machine over from another stack"),
-};
 
 // At the top, Pulumi hands over every value as text.
 const yesOrNo = z
@@ -123,14 +33,11 @@ const server = z.strictObject(
     address: hostName.optional(),
     port: port.optional(),
     rotation: rotation.optional(),
-    onlyOurKeys: yes("to end the access of keys that are not of this stack"),
-    ...machine,
+    onlyOurKeys: onlyOurKeys.optional(),
+    ...machineOptions,
   },
   { error: "is no group of settings: write { connection: { host: …, hostKey: … } }" },
 );
-
-const priority =
-  "is no priority: write a whole number from 0 to 2147483647; cache.nixos.org has 40";
 
 const client = z.strictObject(
   {
@@ -140,15 +47,10 @@ const client = z.strictObject(
         error: expected("is no list", "write the names of its servers, like [kalaw]"),
       })
       .min(1, "is empty: write the names of its servers, like [kalaw]"),
-    priority: z
-      .int({ error: priority })
-      .min(0, priority)
-      // Nix reads it as a number of 32 bits, and leaves out a cache with more.
-      .max(2_147_483_647, priority)
-      .optional(),
+    priority: priority.optional(),
     rotation: rotation.optional(),
-    gone: yes("if the machine is lost"),
-    ...machine,
+    gone: gone.optional(),
+    ...machineOptions,
   },
   { error: "is no group of settings: write { connection: {…}, servers: [kalaw] }" },
 );
@@ -217,11 +119,6 @@ function fromJson(text: string): unknown {
   } catch {
     return text;
   }
-}
-
-/** The message for a value that is not there, or of another type. */
-function expected(wrong: string, advice: string): (issue: { input?: unknown }) => string {
-  return ({ input }) => `${input === undefined ? "is missing" : wrong}: ${advice}`;
 }
 
 /** What is wrong with each setting, once: several issues of one value are one mistake. */

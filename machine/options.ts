@@ -1,5 +1,6 @@
 import { plainWords } from "./plain-words.ts";
 import { quoted } from "./quoted.ts";
+import { shellWord } from "./shell-word.ts";
 
 /** What a machine is told, whatever its role. All of it may be left out. */
 export interface MachineOptions {
@@ -37,14 +38,15 @@ export function optionWords({
 }: MachineOptions): string {
   const { by, from, attribute } = rebuild ?? {};
   return [
-    ...(by === undefined ? [] : [`--by ${by}`]),
-    ...(from === undefined ? [] : [`--from ${from}`]),
+    ...(by === undefined ? [] : [`--by ${shellWord(by)}`]),
+    ...(from === undefined ? [] : [`--from ${shellWord(from)}`]),
     ...(attribute === undefined ? [] : [`--attribute ${quoted(attribute)}`]),
     ...(confirmWithin === undefined || confirmWithin === defaultOptions.confirmWithin
       ? []
-      : [`--confirm-within ${confirmWithin}`]),
-    ...(onlyOurs ? ["--only-ours"] : []),
-    ...(takeOver ? ["--take-over"] : []),
+      : [`--confirm-within ${shellWord(String(confirmWithin))}`]),
+    // The text "false" is neither.
+    ...(onlyOurs === true ? ["--only-ours"] : []),
+    ...(takeOver === true ? ["--take-over"] : []),
   ].join(" ");
 }
 

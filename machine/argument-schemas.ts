@@ -1,0 +1,124 @@
+/** What each argument of a machine may be: the same in the stack file and in a program that uses the components. */
+import { z } from "zod";
+import { complaintAboutHostKey, whereHostKeys } from "./host-key.ts";
+
+/** A host name, or an IPv4 address. */
+export const hostName = z
+  .string({ error: expected("is no text", "write a host name or an IPv4 address") })
+  .regex(
+    /^(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$/,
+    "is no host name or IPv4 address: write it without user, port or scheme, like kalaw.lan",
+  );
+
+export const port = z
+  .int({ error: expected("is no port", "write a whole number from 1 to 65535, like 22") })
+  .min(1, "is no port: write a whole number from 1 to 65535, like 22")
+  .max(65535, "is no port: write a whole number from 1 to 65535, like 22");
+
+const hostKey = z
+  .string({ error: expected("is no text", whereHostKeys) })
+  .superRefine((text, context) => {
+    const complaint = complaintAboutHostKey(text);
+    if (complaint !== undefined) {
+      context.addIssue({ code: "custom", message: `${complaint}: ${whereHostKeys}` });
+    }
+  });
+
+// `pulumi config set --path` writes a number where it sees one.
+export const rotation = z.preprocess(
+  (value) => (typeof value === "number" ? String(value) : value),
+  z
+    .string({ error: "is no text: write any word or number, like 2" })
+    .min(1, "is empty: write any word or number, like 2"),
+);
+
+export const connection = z.strictObject(
+  {
+    host: hostName,
+    port: port.optional(),
+    user: z
+      .string({ error: "is no text: write a user's name, like root" })
+      .regex(
+        /^[A-Za-z_][A-Za-z0-9_.-]{0,30}$/,
+        "is no user's name: write root, or a user who may use sudo without a password",
+      )
+      .optional(),
+    hostKey,
+  },
+  { error: expected("is no group of settings", "write { host: …, hostKey: … }") },
+);
+
+const attributeAdvice = "write the name of a nixosConfigurations entry, like pai";
+
+export const rebuild = z
+  .strictObject(
+    {
+      by: z
+        .enum(["pulumi", "owner"], {
+          error:
+            "is neither pulumi nor owner: write owner if you deploy this machine's settings yourself",
+        })
+        .optional(),
+      from: z
+        .enum(["flake", "channel"], {
+          error: "is neither flake nor channel: write what /etc/nixos is built from",
+        })
+        .optional(),
+      attribute: z
+        .string({ error: `is no text: ${attributeAdvice}` })
+        .regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]*$/, `is no attribute of a flake: ${attributeAdvice}`)
+        .optional(),
+    },
+    { error: "is no group of settings: write { from: flake, attribute: … }" },
+  )
+  .superRefine(({ by, from, attribute }, context) => {
+    for (const [setting, value] of Object.entries({ from, attribute })) {
+      if (by === "owner" && value !== undefined) {
+        const message = "is for rebuilds by pulumi: take it out, or write by: pulumi";
+        context.addIssue({ code: "custom", path: [setting], message });
+      }
+    }
+    if (by !== "owner" && from === "channel" && attribute !== undefined) {
+      context.addIssue({
+        code: "custom",
+        path: ["attribute"],
+        message: "is for a flake: take it out, or write from: flake",
+      });
+    }
+  });
+
+const confirmWithin = "is no number of seconds: write a whole number from 10 to 3600, like 60";
+
+/** The boolean itself: the text "false" would count as true. */
+const yes = (whatFor: string) =>
+  z.boolean({ error: `is neither true nor false: write true ${whatFor}` });
+
+/** The options of a machine in either role (machine/options.ts). */
+export const machineOptions = {
+  rebuild: rebuild.optional(),
+  confirmWithin: z
+    .int({ error: confirmWithin })
+    .min(10, confirmWithin)
+    .max(3600, confirmWithin)
+    .optional(),
+  onlyOurs: yes("to refuse rebuilds that would change more than the cache").optional(),
+  takeOver: yes("to take the machine over from another stack").optional(),
+};
+
+const noPriority =
+  "is no priority: write a whole number from 0 to 2147483647; cache.nixos.org has 40";
+
+export const priority = z
+  .int({ error: noPriority })
+  .min(0, noPriority)
+  // Nix reads it as a number of 32 bits, and leaves out a cache with more.
+  .max(2_147_483_647, noPriority);
+
+export const onlyOurKeys = yes("to end the access of keys that are not of this stack");
+
+export const gone = yes("if the machine is lost");
+
+/** The message for a value that is not there, or of another type. */
+export function expected(wrong: string, advice: string): (issue: { input?: unknown }) => string {
+  return ({ input }) => `${input === undefined ? "is missing" : wrong}: ${advice}`;
+}
