@@ -11,8 +11,8 @@ export interface Outcome {
 export interface OutcomeOptions {
   stdin?: string | Uint8Array;
   cwd?: string;
-  /** Added to this process's own. */
-  env?: Record<string, string>;
+  /** Added to this process's own; what is undefined is taken out of it. */
+  env?: Record<string, string | undefined>;
   /** Whether a person sees it as it runs; its output is then not in the outcome. */
   show?: boolean;
 }

@@ -10,6 +10,8 @@ import { type Outcome, outcome } from "./outcome.ts";
 
 export interface RunOptions {
   stdin?: string;
+  /** Added to the stack's own environment. */
+  env?: Record<string, string>;
   /** Whether a person sees it as it runs; its output is then not in the outcome. */
   show?: boolean;
 }
@@ -22,7 +24,7 @@ export class LabStack {
   /** The folder of its `Pulumi.yaml` and `Pulumi.NAME.yaml`. */
   readonly folder: string;
   readonly #lab: Lab;
-  readonly #env: Record<string, string>;
+  readonly #env: Record<string, string | undefined>;
   readonly #name: string;
 
   /** @param name of the stack */
@@ -34,6 +36,8 @@ export class LabStack {
       ...toolchain.env,
       PULUMI_BACKEND_URL: `file://${join(this.folder, "state")}`,
       PULUMI_CONFIG_PASSPHRASE_FILE: join(this.folder, "passphrase"),
+      // Of a stack of the caller's own, it would go before the file.
+      PULUMI_CONFIG_PASSPHRASE: undefined,
       PULUMI_STACK: name,
       // One machine that fails must not hold up the others.
       PULUMI_CONTINUE_ON_ERROR: "true",
@@ -81,10 +85,13 @@ export class LabStack {
   }
 
   /** The same, whatever its end. */
-  attempt(args: readonly string[], { stdin, show = false }: RunOptions = {}): Promise<Outcome> {
+  attempt(
+    args: readonly string[],
+    { stdin, env, show = false }: RunOptions = {},
+  ): Promise<Outcome> {
     return outcome([...this.#lab.enter, "pulumi", ...args], {
       cwd: this.folder,
-      env: this.#env,
+      env: { ...this.#env, ...env },
       show,
       ...(stdin !== undefined && { stdin }),
     });

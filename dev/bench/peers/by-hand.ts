@@ -16,7 +16,7 @@ export class ByHand implements Tool {
   readonly #lab: Lab;
   readonly #folder: string;
   readonly #keys: HandMadeKeys;
-  readonly #env: Record<string, string>;
+  readonly #env: Record<string, string | undefined>;
 
   constructor(lab: Lab, toolchain: Toolchain) {
     this.#lab = lab;
@@ -26,6 +26,8 @@ export class ByHand implements Tool {
       ...toolchain.env,
       PULUMI_BACKEND_URL: `file://${join(this.#folder, "state")}`,
       PULUMI_CONFIG_PASSPHRASE_FILE: join(this.#folder, "passphrase"),
+      // Of a stack of the caller's own, it would go before the file.
+      PULUMI_CONFIG_PASSPHRASE: undefined,
       PULUMI_STACK: "bench",
       // All clients at once: there is one login on each machine.
       PULUMI_PARALLEL: String(Math.max(10, lab.hosts.length - 1)),
