@@ -1,3 +1,4 @@
+import "./no-debug-messages.ts";
 import { remote } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { type Drift, noDrift, type Part } from "../machine/drift.ts";

@@ -1,3 +1,4 @@
+import "./no-debug-messages.ts";
 import * as pulumi from "@pulumi/pulumi";
 
 /**

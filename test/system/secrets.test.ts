@@ -187,6 +187,21 @@ test("nor of a step that fails on the machine with a secret on its stdin", async
   await home().up();
 });
 
+test("nor in the JSON of an update and of a preview, which have the debug messages of the SDK", async () => {
+  await home().set("rotation", "3");
+  const env = { PULUMI_ENABLE_STREAMING_JSON_PREVIEW: "true" };
+  const preview = await home().stack.run(["preview", "--json"], { env });
+  const up = await home().stack.run(["up", "--yes", "--skip-preview", "--json"]);
+  // They come as events, each a line, and debug messages are among them.
+  for (const { stdout } of [preview, up]) expect(stdout).toContain('"severity":"debug"');
+  const state = await home().stack.run(["stack", "export", "--show-secrets"]);
+  const all = [...secrets, ...needles(state.stdout)];
+  for (const { stdout, stderr } of [preview, up]) {
+    const inPlain = all.filter(({ needle }) => (stdout + stderr).includes(needle));
+    expect(inPlain.map(({ name }) => name)).toEqual([]);
+  }
+});
+
 test("the state and the stack file hold them encrypted", async () => {
   const files = await readdir(home().stack.folder, { recursive: true });
   let read = 0;
