@@ -7,8 +7,8 @@ import { cacheFolder } from "../tools/cache-folder.ts";
 import type { Report } from "../tools/report.ts";
 import { madeFrom } from "./host.ts";
 import { withLock } from "./lock.ts";
+import { type Suite, suites } from "./suite.ts";
 
-const suite = "trixie";
 const nixos = join(import.meta.dirname, "..", "nixos-stand-in");
 
 // Without what a throwaway host never reads.
@@ -16,27 +16,34 @@ const mmdebstrapOptions = [
   "--variant=minbase",
   // Its own user cannot enter a cache folder in root's home.
   '--aptopt=APT::Sandbox::User "root"',
+  // A mirror that has stood still for weeks will do; what it has is still signed.
+  '--aptopt=Acquire::Check-Valid-Until "false"',
   ...["man", "doc", "info", "locale", "lintian"].map(
     (unread) => `--dpkgopt=path-exclude=/usr/share/${unread}/*`,
   ),
 ];
 
 /**
- * The Debian tree with the stand-in for NixOS that all hosts are overlays of, built when its recipe is
+ * The Debian tree with the stand-in for NixOS that all hosts of a suite are overlays of, built when its recipe is
  * new, kept in the tools' cache. A tree is never changed once it has its final name.
  *
  * @param lab the lab's id and folder, noted so that its tree is not taken away while it has hosts.
  * @returns the tree's folder.
  */
 export async function baseTree(
+  suite: Suite,
   lab: { id: string; folder: string },
   report: Report,
 ): Promise<string> {
   const cache = join(cacheFolder(), "lab");
   await mkdir(cache, { recursive: true });
   const packages = (await readFile(join(nixos, "packages"), "utf8")).split("\n").filter(Boolean);
-  const debian = join(cache, `debian-${hash(suite, ...mmdebstrapOptions, ...packages)}`);
-  const tree = join(cache, `nixos-${hash(basename(debian), ...(await contents(nixos)))}`);
+  const standIn = await contents(nixos);
+  const paths = suites.map((each) => {
+    const debian = join(cache, `debian-${hash(each, ...mmdebstrapOptions, ...packages)}`);
+    return { each, debian, tree: join(cache, `nixos-${hash(basename(debian), ...standIn)}`) };
+  });
+  const { debian, tree } = paths.find(({ each }) => each === suite) as (typeof paths)[number];
   const waiting = "Another lab is building the hosts' base tree; waiting for it";
 
   await withLock(cache, { report, waiting }, async () => {
@@ -45,7 +52,7 @@ export async function baseTree(
     if (!existsSync(tree)) {
       if (!existsSync(debian)) {
         report(`Building a Debian ${suite} tree for the lab's hosts (about half a minute)`);
-        await atomically(debian, (partial) => debootstrap(packages, partial, report));
+        await atomically(debian, (partial) => debootstrap(suite, packages, partial, report));
       }
       report("Installing the lab's stand-in for NixOS into it");
       await atomically(tree, async (partial) => {
@@ -56,12 +63,20 @@ export async function baseTree(
     await mkdir(`${tree}.labs`, { recursive: true });
     await rm(join(`${tree}.labs`, lab.id), { force: true });
     await symlink(lab.folder, join(`${tree}.labs`, lab.id));
-    await prune(cache, [debian, tree]);
+    await prune(
+      cache,
+      paths.flatMap((path) => [path.debian, path.tree]),
+    );
   });
   return tree;
 }
 
-async function debootstrap(packages: string[], target: string, report: Report): Promise<void> {
+async function debootstrap(
+  suite: Suite,
+  packages: string[],
+  target: string,
+  report: Report,
+): Promise<void> {
   const include = `--include=${packages.join(",")}`;
   await contained(["mmdebstrap", ...mmdebstrapOptions, include, suite, target], report);
   // mmdebstrap copies this computer's; the lab has no name server.

@@ -8,12 +8,13 @@ import { Cgroup } from "./cgroup.ts";
 import { Host, type HostKind } from "./host.ts";
 import { raiseKernelLimits } from "./kernel-limits.ts";
 import { makeKeyPair } from "./key-pair.ts";
-import { kindsByName, type LabHost } from "./lab-host.ts";
+import { type HostSort, type LabHost, sortsByName } from "./lab-host.ts";
 import { withLock } from "./lock.ts";
 import { Network, operator } from "./network.ts";
 import { operatorLogsIn } from "./operator-login.ts";
 import { type Outcome, outcome } from "./outcome.ts";
 import { checkComputer, meetRequirements, thisComputer } from "./requirements.ts";
+import type { Suite } from "./suite.ts";
 
 /** How a host is. `cut`: it runs, and its network cable is unplugged. */
 export interface HostStatus {
@@ -42,7 +43,7 @@ export class Lab {
   readonly operatorKeyFile: string;
   /** The hosts' addresses with their host keys, in the format of OpenSSH's known_hosts. */
   readonly knownHostsFile: string;
-  private readonly kinds: ReadonlyMap<string, HostKind>;
+  private readonly sorts: ReadonlyMap<string, HostSort>;
   private readonly network: Network;
 
   /** @param hosts what `up` makes, each a name or more about it. */
@@ -50,8 +51,8 @@ export class Lab {
     folder = process.env.NIXOS_CACHE_LAB || join(import.meta.dirname, "..", "..", ".lab"),
     hosts: readonly (string | LabHost)[] = ["kalaw", "pai"],
   ) {
-    this.kinds = kindsByName(hosts);
-    this.hosts = [...this.kinds.keys()];
+    this.sorts = sortsByName(hosts);
+    this.hosts = [...this.sorts.keys()];
     this.folder = realPath(folder);
     this.id = createHash("sha256").update(this.folder).digest("hex").slice(0, 8);
     this.network = new Network(join(this.folder, "net"), this.hosts);
@@ -67,10 +68,14 @@ export class Lab {
     await raiseKernelLimits(report);
     await this.locked(report, async () => {
       await this.dropOrphans(report);
-      const newest = await baseTree(this, report);
+      const trees = await this.baseTrees(report);
       await makeKeyPair(this.operatorKeyFile, "operator of the lab");
       await this.network.up();
-      await settled(this.hosts.map((name) => this.upHost(this.host(name), newest, report)));
+      await settled(
+        [...this.sorts].map(async ([name, { kind, suite }]) =>
+          this.upHost(this.host(name), { kind, newest: trees.get(suite) as string }, report),
+        ),
+      );
       await this.writeKnownHosts();
       await settled(this.hosts.map((name) => this.reachable(name)));
     });
@@ -186,18 +191,32 @@ export class Lab {
     await rm(join(this.folder, "stack"), { recursive: true, force: true });
   }
 
-  private async upHost(host: Host, newest: string, report: Report): Promise<void> {
+  /** The newest tree of each suite that a host is made from. */
+  private async baseTrees(report: Report): Promise<Map<Suite, string>> {
+    const trees = new Map<Suite, string>();
+    for (const suite of new Set([...this.sorts.values()].map((sort) => sort.suite)))
+      trees.set(suite, await baseTree(suite, this, report));
+    return trees;
+  }
+
+  private async upHost(
+    host: Host,
+    { kind, newest }: { kind: HostKind; newest: string },
+    report: Report,
+  ): Promise<void> {
     const tree = await host.baseTree();
     if (tree === undefined) {
       report(`${host.name}: making it`);
       await host.make({
         baseTree: newest,
-        kind: this.kinds.get(host.name) ?? "git",
+        kind,
         others: this.hosts.filter((name) => name !== host.name),
         operatorKey: await readFile(`${this.operatorKeyFile}.pub`, "utf8"),
       });
     } else if (tree !== newest)
-      report(`${host.name}: made by an older version; for a new one, take the lab down first`);
+      report(
+        `${host.name}: made by an older version, or from another suite; for a new one, take the lab down first`,
+      );
     if ((await host.leader()) === undefined) {
       report(`${host.name}: booting`);
       await host.start();

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Usage: install.sh ROOT
-# Lays the lab's stand-in for NixOS into ROOT, a Debian trixie tree holding the packages listed in ./packages.
+# Lays the lab's stand-in for NixOS into ROOT, a Debian tree (trixie or newer) holding the packages listed in ./packages.
 # Run once for the base tree, as root; it only writes files and runs nothing in the tree.
 # What the tree then does: boots straight to `sshd.service` (Debian's ssh.service and ssh.socket are masked; host
 # keys are removed here, and an ed25519 one is made at the start of sshd unless somebody laid
@@ -18,6 +18,13 @@ units=$root/etc/systemd/system
 
 rm -rf "$root/etc/nixpkgs"
 cp -r "$here/nixpkgs" "$root/etc/nixpkgs"
+# The upstream version of each Debian package, for pkgs.nix.
+{
+  echo '{'
+  # shellcheck disable=SC2016  # dpkg-query expands these
+  dpkg-query --admindir="$root/var/lib/dpkg" --show --showformat='  "${Package}" = "${source:Upstream-Version}";\n'
+  echo '}'
+} > "$root/etc/nixpkgs/versions.nix"
 mkdir -p "$root/usr/local/bin" "$root/etc/nix" "$root/boot"
 ln -sfn /etc/nixpkgs/nixos/nixos-rebuild.sh "$root/usr/local/bin/nixos-rebuild"
 

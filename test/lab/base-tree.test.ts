@@ -17,7 +17,7 @@ function build(lab: string) {
   const module = join(import.meta.dirname, "../../dev/lab/base-tree.ts");
   const code =
     `import { baseTree } from ${JSON.stringify(module)};` +
-    `console.log("tree " + await baseTree(${JSON.stringify({ id: lab, folder })}, console.log));`;
+    `console.log("tree " + await baseTree("trixie", ${JSON.stringify({ id: lab, folder })}, console.log));`;
   return execa(process.execPath, ["--input-type=module", "--eval", code], {
     env: { NIXOS_CACHE_TOOLS: folder },
     reject: false,

@@ -7,7 +7,7 @@ import { briefFolder } from "../../dev/lab/brief-folder.ts";
 import { copyLab } from "../../dev/lab/copy-lab.ts";
 import { madeFrom } from "../../dev/lab/host.ts";
 import { Lab } from "../../dev/lab/lab.ts";
-import { kindsByName, type LabHost } from "../../dev/lab/lab-host.ts";
+import { type LabHost, sortsByName } from "../../dev/lab/lab-host.ts";
 import { withLock } from "../../dev/lab/lock.ts";
 import { LabStack } from "../../dev/lab/stack.ts";
 import { cacheFolder } from "../../dev/tools/cache-folder.ts";
@@ -93,7 +93,7 @@ async function prune(homes: string): Promise<void> {
 /** A hash of everything that a home depends on. */
 async function recipeHash({ hosts, after, tools }: HomeRecipe): Promise<string> {
   const hash = createHash("sha256");
-  const given = [after, [...kindsByName(hosts)], tools.pulumiVersion, tools.commandPlugin];
+  const given = [after, [...sortsByName(hosts)], tools.pulumiVersion, tools.commandPlugin];
   hash.update(JSON.stringify(given));
   for (const file of await filesThatMatter(after)) {
     const content = await readFile(join(checkout, file)).catch(() => "deleted");

@@ -20,9 +20,15 @@ let
     in
     drv // env.passthru or { } // { inherit meta; };
 
+  # Written by install.sh. The one of Nix, which others compare, is without what Debian's packagers add to it.
+  versions = lib.mapAttrs (_: version: lib.head (lib.splitString "+" version)) (import ./versions.nix);
+
   # Names of programs, or name=path for one whose Debian name differs.
   debian =
-    pname: version: mainProgram: programs:
+    pname: package: mainProgram: programs:
+    let
+      version = versions.${package};
+    in
     build "${pname}-${version}" {
       inherit version;
       meta = { inherit mainProgram; };
@@ -132,9 +138,9 @@ let
       '';
     buildEnv = symlinkJoin;
 
-    bash = debian "bash" "5.2" "bash" [ "bash" "sh=/usr/bin/bash" ] // { shellPath = "/bin/bash"; };
+    bash = debian "bash" "bash" "bash" [ "bash" "sh=/usr/bin/bash" ] // { shellPath = "/bin/bash"; };
     bashInteractive = bash;
-    coreutils = debian "coreutils" "9.7" "coreutils" (lib.splitString " " (
+    coreutils = debian "coreutils" "coreutils" "coreutils" (lib.splitString " " (
       "[ basename cat chgrp chmod chown cksum comm cp csplit cut date dd df dir dirname du echo env expand expr"
       + " factor false fmt fold groups head hostid id install join link ln logname ls md5sum mkdir mkfifo mknod"
       + " mktemp mv nice nl nohup nproc numfmt od paste pathchk pr printenv printf ptx pwd readlink realpath rm"
@@ -142,36 +148,36 @@ let
       + " sum sync tac tail tee test timeout touch tr true truncate tsort tty uname unexpand uniq unlink users wc"
       + " who whoami yes"
     ));
-    findutils = debian "findutils" "4.10.0" "find" [ "find" "xargs" ];
-    fish = debian "fish" "4.0.2" "fish" [ "fish" ] // { shellPath = "/bin/fish"; };
-    git = debian "git" "2.47.3" "git" [ "git" ];
-    gnugrep = debian "gnugrep" "3.11" "grep" [ "grep" "egrep" "fgrep" ];
-    gnused = debian "gnused" "4.9" "sed" [ "sed" ];
-    iproute2 = debian "iproute2" "6.15.0" "ip" [ "ip=/usr/sbin/ip" "ss" ];
-    netcat-openbsd = debian "netcat-openbsd" "1.229" "nc" [ "nc=/usr/bin/nc.openbsd" ];
+    findutils = debian "findutils" "findutils" "find" [ "find" "xargs" ];
+    fish = debian "fish" "fish" "fish" [ "fish" ] // { shellPath = "/bin/fish"; };
+    git = debian "git" "git" "git" [ "git" ];
+    gnugrep = debian "gnugrep" "grep" "grep" [ "grep" "egrep" "fgrep" ];
+    gnused = debian "gnused" "sed" "sed" [ "sed" ];
+    iproute2 = debian "iproute2" "iproute2" "ip" [ "ip=/usr/sbin/ip" "ss" ];
+    netcat-openbsd = debian "netcat-openbsd" "netcat-openbsd" "nc" [ "nc=/usr/bin/nc.openbsd" ];
     libressl.nc = netcat-openbsd;
-    nix = debian "nix" "2.26.3" "nix" [
+    nix = debian "nix" "nix-bin" "nix" [
       "nix" "nix-build" "nix-channel" "nix-collect-garbage" "nix-copy-closure" "nix-daemon" "nix-env" "nix-hash"
       "nix-instantiate" "nix-prefetch-url" "nix-shell" "nix-store"
     ];
-    openssh = debian "openssh" "10.0p1" "ssh" [
+    openssh = debian "openssh" "openssh-server" "ssh" [
       "scp" "sftp" "sftp-server=/usr/lib/openssh/sftp-server" "ssh" "ssh-add" "ssh-agent" "ssh-keygen" "ssh-keyscan"
       "sshd=/usr/sbin/sshd"
     ];
-    procps = debian "procps" "4.0.4" "ps" [ "free" "pgrep" "pidof" "pkill" "ps" "sysctl=/usr/sbin/sysctl" "top" "uptime" "watch" ];
+    procps = debian "procps" "procps" "ps" [ "free" "pgrep" "pidof" "pkill" "ps" "sysctl=/usr/sbin/sysctl" "top" "uptime" "watch" ];
     # As on NixOS, where nothing in the store is setuid: the sudo that works is /run/wrappers/bin/sudo.
     sudo = writeShellScriptBin "sudo" ''
       echo "sudo: $0 must be owned by uid 0 and have the setuid bit set" >&2
       exit 1
     '';
-    systemd = debian "systemd" "257" "systemctl" [
+    systemd = debian "systemd" "systemd" "systemctl" [
       "journalctl" "loginctl" "systemctl" "systemd-analyze" "systemd-run" "systemd-tmpfiles"
     ];
-    util-linux = debian "util-linux" "2.41" "util-linux" [
+    util-linux = debian "util-linux" "util-linux" "util-linux" [
       "flock" "findmnt" "logger" "lsblk" "mount" "mountpoint" "nsenter" "prlimit" "rev" "script" "setpriv" "setsid"
       "umount" "unshare" "whereis"
     ];
-    zsh = debian "zsh" "5.9" "zsh" [ "zsh" ] // { shellPath = "/bin/zsh"; };
+    zsh = debian "zsh" "zsh" "zsh" [ "zsh" ] // { shellPath = "/bin/zsh"; };
   };
 in
 pkgs
