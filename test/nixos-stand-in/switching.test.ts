@@ -49,7 +49,10 @@ test("sshServe comes with its switch and goes with it, and the system is the sam
     "regular file 444",
   );
   const sshd = await host.ok("sshd -T -C user=nix-ssh");
-  expect(sshd).toMatch(/^forcecommand \/nix\/store\/[^ ]+\/bin\/nix-store --serve$/m);
+  const command = /^forcecommand (\/nix\/store\/\S+)$/im.exec(sshd)?.[1];
+  expect(await host.ok(`tail -n 1 ${command}`)).toMatch(
+    /^exec \/nix\/store\/\S+\/bin\/nix-store --serve *$/,
+  );
   expect(sshd).toMatch(/^revokedkeys \/etc\/hostname$/m);
   for (const off of ["permittty", "allowtcpforwarding", "allowagentforwarding", "permittunnel"])
     expect(sshd).toMatch(new RegExp(`^${off} no$`, "m"));
@@ -241,7 +244,11 @@ test("a unit that failed and is gone is forgotten", async () => {
   await write(
     '{ systemd.services.broken = { wantedBy = [ "multi-user.target" ]; script = "exit 3"; serviceConfig.Type = "oneshot"; }; }',
   );
-  expect((await host.sh("nixos-rebuild test")).code).toBe(1);
+  const { code, stderr } = await host.sh("nixos-rebuild test");
+  expect(code).toBe(4);
+  expect(stderr).toMatch(
+    /\nCommand '\[.*\/bin\/switch-to-configuration', 'test'\]' returned non-zero exit status 4\.\n$/,
+  );
   expect(await host.ok("systemctl is-system-running || :")).toBe("degraded");
   await host.ok("/nix/var/nix/profiles/system/bin/switch-to-configuration test");
   expect(await host.ok("systemctl is-system-running")).toBe("running");
@@ -253,7 +260,7 @@ test("nixos-rebuild refuses to switch beside another one, and beside any other s
     '{ system.activationScripts.hold = "while [ -e /run/hold ]; do echo > /run/held; sleep 0.1; done"; }',
   );
   await host.ok("rm -f result; nixos-rebuild build");
-  const beside = async (switching: string, words: string) => {
+  const beside = async (switching: string, words: string, status: number) => {
     await host.ok("touch /run/hold; rm -f /run/held");
     const first = host.sh(switching);
     await until(async () => (await host.sh("test -e /run/held")).code === 0, {
@@ -263,14 +270,15 @@ test("nixos-rebuild refuses to switch beside another one, and beside any other s
     const { code, stderr } = await host.sh("nixos-rebuild test");
     await host.ok("rm /run/hold");
     expect((await first).code).toBe(0);
-    expect(code).toBe(1);
+    expect(code).toBe(status);
     expect(stderr).toContain(words);
   };
   await beside(
     "nixos-rebuild switch",
     "Unit nixos-rebuild-switch-to-configuration.service was already loaded",
+    1,
   );
-  await beside("exec ./result/bin/switch-to-configuration test", "Could not acquire lock");
+  await beside("exec ./result/bin/switch-to-configuration test", "Could not acquire lock", 11);
 });
 
 test("boot is for the next boot only, and a switch stays", async () => {
@@ -293,10 +301,14 @@ test("rollback goes to the generation before", async () => {
   expect(await host.ok("getent passwd nix-ssh || echo none")).toBe("none");
 });
 
-test("a failing activation exits with 2, a failing unit with 4, two switches at once with 1", async () => {
+test("a failing activation exits with 2, a failing unit with 4, two switches at once with 11", async () => {
   await write('{ system.activationScripts = { a = "false"; b = "touch /run/after"; }; }');
   await host.ok("rm -f result; nixos-rebuild build");
-  expect((await host.sh("./result/bin/switch-to-configuration test")).code).toBe(2);
+  const half = await host.sh("./result/bin/switch-to-configuration test");
+  expect(half.code).toBe(2);
+  expect(half.stderr).toContain(
+    "Activation script snippet 'activationScripts' failed\nFailed to run activate script\n",
+  );
   await host.ok("test -e /run/after");
   await write(
     '{ systemd.services.broken = { wantedBy = [ "multi-user.target" ]; script = "exit 3"; serviceConfig.Type = "oneshot"; }; }',
@@ -308,8 +320,102 @@ test("a failing activation exits with 2, a failing unit with 4, two switches at 
   const locked = await host.sh(
     "flock /run/nixos/switch-to-configuration.lock ./result/bin/switch-to-configuration test",
   );
-  expect(locked.code).toBe(1);
+  expect(locked.code).toBe(11);
   expect(locked.stderr).toContain("Could not acquire lock");
+});
+
+test("a switch to another init exits with 100 and four lines, of which the last is empty", async () => {
+  const before = await current();
+  await write("{ pkgs, ... }: { systemd.package = pkgs.systemd // { interfaceVersion = 3; }; }");
+  await host.ok("rm -f result; nixos-rebuild build");
+  const { code, stderr } = await host.sh("./result/bin/switch-to-configuration test");
+  expect(code).toBe(100);
+  expect(stderr.split("\n")).toEqual([
+    "Warning: the new NixOS configuration has an ‘init’ that is",
+    "incompatible with the current configuration.  The new configuration",
+    "won't take effect until you reboot the system.",
+    "",
+    "",
+  ]);
+  expect(await current()).toBe(before);
+});
+
+test("a pre-switch check is made under the lock; one that refuses ends the switch, unless it is left out", async () => {
+  const before = await current();
+  await write(
+    '{ system.preSwitchChecks.no = "! flock -n /run/nixos/switch-to-configuration.lock true && exit 1"; }',
+  );
+  await host.ok("rm -f result; nixos-rebuild build");
+  const { code, stderr } = await host.sh("./result/bin/switch-to-configuration test");
+  expect(code).toBe(1);
+  expect(stderr).toBe("Pre-switch checks failed\n");
+  expect(await current()).toBe(before);
+  await host.ok("NIXOS_NO_CHECK=1 ./result/bin/switch-to-configuration test");
+  expect(await current()).not.toBe(before);
+});
+
+test("a user's manager that does not answer makes 4, and no unit has failed", async () => {
+  await host.ok(
+    "loginctl enable-linger fay; until systemctl is-active -q user@$(id -u fay); do :; done; systemctl stop user@$(id -u fay)",
+  );
+  await write(serving);
+  const { code, stderr } = await host.sh("nixos-rebuild test");
+  await host.ok("loginctl disable-linger fay; systemctl start user@$(id -u fay)");
+  expect(code).toBe(4);
+  expect(stderr).toContain("reloading user units for fay...\n");
+  expect(stderr).toContain("warning: user activation for fay failed\n");
+  expect(stderr).not.toContain("units failed");
+});
+
+test("what a change of a unit does is the unit's choice, and is said in NixOS' words", async () => {
+  const units = (words: string) => `{ systemd.services = builtins.mapAttrs
+    (_: rest: { wantedBy = [ "multi-user.target" ]; description = "${words}";
+      serviceConfig = { ExecStart = "/bin/sleep infinity"; ExecReload = "/bin/true"; }; } // rest)
+    { one = { }; two.stopIfChanged = false; three.restartIfChanged = false; four.reloadIfChanged = true; }; }`;
+  const said = async (action: string) =>
+    (await host.sh(`nixos-rebuild ${action}`)).stderr
+      .split("\n")
+      .filter((line) => / units( were started)?: /.test(line) || line.startsWith("activating"));
+  await write(units("before"));
+  expect(await said("test")).toEqual([
+    "activating the configuration...",
+    "the following new units were started: four.service, one.service, three.service, two.service",
+  ]);
+  await write(units("after"));
+  expect(await said("dry-activate")).toEqual([
+    "would stop the following units: one.service",
+    "would NOT stop the following changed units: three.service",
+    "would reload the following units: four.service",
+    "would restart the following units: two.service",
+    "would start the following units: one.service",
+  ]);
+  expect(await said("test")).toEqual([
+    "stopping the following units: one.service",
+    "NOT restarting the following changed units: three.service",
+    "activating the configuration...",
+    "reloading the following units: four.service",
+    "restarting the following units: two.service",
+    "starting the following units: one.service",
+  ]);
+});
+
+test("sshd may be started when it is needed, and have its host key elsewhere", async () => {
+  const listening = () => host.ok("systemctl is-active sshd.socket sshd.service || :");
+  const keys = "/srv/ssh/ssh_host_ed25519_key";
+  await host.ok(`mkdir -p /srv/ssh; cp -p /etc/ssh/ssh_host_ed25519_key /srv/ssh/`);
+  await write(`{ services.openssh.startWhenNeeded = true;
+    services.openssh.hostKeys = [ { type = "ed25519"; path = "${keys}"; } ]; }`);
+  await host.ok("nixos-rebuild switch");
+  expect(await listening()).toBe("active\ninactive");
+  expect(await host.letsIn()).toBe(true);
+  expect(await host.ok("sshd -T")).toMatch(new RegExp(`^hostkey ${keys}$`, "im"));
+  await host.reboot();
+  expect(await host.letsIn()).toBe(true);
+
+  await host.ok("rm -rf /etc/nixos/nixos-cache; git -C /etc/nixos reset --quiet --hard");
+  await host.ok("nixos-rebuild switch");
+  expect(await listening()).toBe("inactive\nactive");
+  expect(await host.letsIn()).toBe(true);
 });
 
 test("a session survives the restart of sshd", async () => {
@@ -349,5 +455,19 @@ test("--no-flake builds configuration.nix, or what -I says, although there is a 
   expect(await built("-v --flake /etc/nixos#inle")).toBe(await current());
   await built("--no-flake -v -I nixos-config=/root/other.nix");
   expect(await host.ok("cat result/etc/other")).toBe("x");
-  await host.ok("rm /etc/nixos/configuration.nix other.nix");
+
+  // NIXOS_CONFIG comes before what -I says.
+  await host.ok(`export NIXOS_CONFIG=/etc/nixos/configuration.nix
+    nixos-rebuild build --no-flake -I nixos-config=/root/other.nix`);
+  expect(await host.ok("readlink -f result")).toBe(await current());
+
+  // A file that is a whole system, by its name or in its place, comes before both.
+  await host.ok("echo 'import <nixpkgs/nixos> { configuration = /root/other.nix; }' > system.nix");
+  await built("--file system.nix");
+  expect(await host.ok("cat result/etc/other")).toBe("x");
+  await host.ok("mv system.nix /etc/nixos/system.nix");
+  expect(await built("")).toBe(await current());
+  await built("--no-flake");
+  expect(await host.ok("cat result/etc/other")).toBe("x");
+  await host.ok("rm /etc/nixos/configuration.nix /etc/nixos/system.nix other.nix");
 });

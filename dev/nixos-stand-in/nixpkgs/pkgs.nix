@@ -172,7 +172,7 @@ let
     '';
     systemd = debian "systemd" "systemd" "systemctl" [
       "journalctl" "loginctl" "systemctl" "systemd-analyze" "systemd-run" "systemd-tmpfiles"
-    ];
+    ] // { interfaceVersion = 2; };
     util-linux = debian "util-linux" "util-linux" "util-linux" [
       "flock" "findmnt" "logger" "lsblk" "mount" "mountpoint" "nsenter" "prlimit" "rev" "script" "setpriv" "setsid"
       "umount" "unshare" "whereis"

@@ -1,6 +1,11 @@
 # Stand-in for `import <nixpkgs/nixos> { }`, what a machine with channels is built from.
 {
-  configuration ? <nixos-config>,
+  configuration ?
+    let
+      # Above what -I says.
+      named = builtins.getEnv "NIXOS_CONFIG";
+    in
+    if named != "" then named else <nixos-config>,
   system ? builtins.currentSystem,
 }:
 let

@@ -11,7 +11,7 @@ PATH=$PATH:/usr/sbin:/usr/bin
 profile=/nix/var/nix/profiles/system
 
 usage() {
-  echo "usage: nixos-rebuild {switch|boot|test|build|dry-build|dry-activate|list-generations} [--flake [PATH][#NAME] | --no-flake] [--rollback] [NIX-OPTION...]" >&2
+  echo "usage: nixos-rebuild {switch|boot|test|build|dry-build|dry-activate|list-generations} [--flake [PATH][#NAME] | --no-flake | --file PATH] [--rollback] [NIX-OPTION...]" >&2
   exit 1
 }
 
@@ -19,6 +19,7 @@ usage() {
 action=
 flake=
 no_flake=
+file=
 rollback=
 count=$#
 # Nix's own options move to the end of "$@", so that none is split.
@@ -43,6 +44,13 @@ while [ "$count" -gt 0 ]; do
       if [ "$count" -gt 0 ]; then
         case $1 in -*) ;; *) flake=$1 && shift && count=$((count - 1)) ;; esac
       fi
+      ;;
+    --file | -f)
+      [ "$count" -gt 0 ] || usage
+      file=$1
+      pass=
+      shift
+      count=$((count - 1))
       ;;
     --no-flake)
       no_flake=1
@@ -71,10 +79,21 @@ while [ "$count" -gt 0 ]; do
 done
 [ -n "$action" ] || usage
 
-if [ -n "$no_flake" ]; then
+# What is built, the first that there is: --file; a flake; a file that evaluates to a system, named by <nixos-system>
+# or in its place (since 26.05); configuration.nix.
+if [ -n "$file" ]; then
+  if [ -n "$flake" ]; then
+    echo "nixos-rebuild: error: --flake cannot be used with --file or --attr" >&2
+    exit 2
+  fi
+elif [ -n "$no_flake" ]; then
   flake=
 elif [ -z "$flake" ] && [ -e /etc/nixos/flake.nix ]; then
   flake=$(dirname "$(readlink -f /etc/nixos/flake.nix)")
+fi
+if [ -z "$flake$file" ]; then
+  file=$(nix-instantiate --find-file nixos-system 2> /dev/null || :)
+  if [ -z "$file" ] && [ -e /etc/nixos/system.nix ]; then file=/etc/nixos/system.nix; fi
 fi
 name=${flake#*#}
 if [ "$name" = "$flake" ] || [ -z "$name" ]; then name=$(cat /proc/sys/kernel/hostname); fi
@@ -85,7 +104,7 @@ build() { # NIX-OPTION...: builds, and prints the system's path
     nix --extra-experimental-features "nix-command flakes" build --print-out-paths \
       "${path:-.}#nixosConfigurations.\"$name\".config.system.build.toplevel" "$@"
   else
-    nix-build '<nixpkgs/nixos>' --attr config.system.build.toplevel "$@"
+    nix-build "${file:-<nixpkgs/nixos>}" --attr config.system.build.toplevel "$@"
   fi
 }
 
@@ -150,9 +169,11 @@ fi
 
 case $action in
   switch | boot | test | dry-activate)
-    if ! activate "$system" "$action"; then
-      echo "warning: error(s) occurred while switching to the new configuration" >&2
-      exit 1
+    status=0
+    activate "$system" "$action" || status=$?
+    if [ $status != 0 ]; then
+      echo "Command '['systemd-run', …, '$system/bin/switch-to-configuration', '$action']' returned non-zero exit status $status." >&2
+      exit $status
     fi
     ;;
 esac

@@ -1,6 +1,11 @@
 #!/bin/sh
 # Stand-in for NixOS' switch-to-configuration: switch | boot | test | dry-activate, for the system it lies in.
-# Exit status as on NixOS: 2 when activation failed, 4 when a unit did (also then), else 0 or 1.
+# Exit status as on NixOS: 2 when activation failed, 4 when a unit did (also then), 11 beside another switch, 100 when
+# the system needs a restart, else 0 or 1.
+#
+# Not as on NixOS: units are compared as text; those that are looked at are the system's, wherever systemd has them from
+# (the Nix daemon's is Debian's, with a drop-in of the system); targets are not restarted, nor is there a
+# sysinit-reactivation.target; a switch that was cut off leaves no list for the next one.
 set -eu
 PATH=/usr/sbin:/usr/bin
 system=$(cd "$(dirname "$0")/.." && pwd -P)
@@ -15,15 +20,15 @@ case $action in
     ;;
 esac
 
-if [ "${NIXOS_NO_CHECK-}" != 1 ] && ! bash "$system/pre-switch-checks" "$system" "$action"; then
-  echo "Pre-switch checks failed" >&2
-  exit 1
-fi
-
 mkdir -p /run/nixos
 exec 9> /run/nixos/switch-to-configuration.lock
 if ! flock -n 9; then
   echo "Could not acquire lock" >&2
+  exit 11
+fi
+
+if [ "${NIXOS_NO_CHECK-}" != 1 ] && ! bash "$system/pre-switch-checks" "$system" "$action"; then
+  echo "Pre-switch checks failed" >&2
   exit 1
 fi
 
@@ -34,6 +39,17 @@ if [ "$action" = switch ] || [ "$action" = boot ]; then
 fi
 if [ "$action" = boot ]; then exit 0; fi
 
+# Before the first switch of a host nothing runs yet that could be incompatible.
+if [ -e /run/current-system ] && ! cmp -s /run/current-system/init-interface-version "$system/init-interface-version"; then
+  cat >&2 << 'END'
+Warning: the new NixOS configuration has an ‘init’ that is
+incompatible with the current configuration.  The new configuration
+won't take effect until you reboot the system.
+
+END
+  exit 100
+fi
+
 old=/etc/systemd/system
 new=$system/etc/systemd/system
 manager=
@@ -41,19 +57,25 @@ if [ -e /run/current-system/etc ]; then
   old=/run/current-system/etc/systemd/system
   manager=$(cat $old.conf 2> /dev/null || :)
 fi
+reexecute=
+if [ "$manager" != "$(cat "$new.conf" 2> /dev/null || :)" ]; then reexecute=1; fi
 lists=$(mktemp -d)
 trap 'rm -rf "$lists"' EXIT
 cd "$lists"
-touch stop restart skip start
+touch stop reload restart skip start new
 
 units_in() { # FOLDER: the names of its units, also of those that it only adds to
-  for unit in "$1"/*.service "$1"/*.path "$1"/*.service.d; do
+  for unit in "$1"/*.service "$1"/*.path "$1"/*.socket "$1"/*.service.d; do
     if [ -e "$unit" ]; then basename "${unit%.d}"; fi
   done | sort -u
 }
 
 same() { # UNIT
   cmp -s "$old/$1" "$new/$1" || cmp -s "$old/$1.d/overrides.conf" "$new/$1.d/overrides.conf"
+}
+
+says() { # UNIT LINE: whether it has this line in its section [Service]
+  cat "$new/$1" "$new/$1.d/overrides.conf" 2> /dev/null | sed -n '/^\[Service\]/,/^\[[^S]/p' | grep -qx "$2"
 }
 
 wanted() { # UNIT
@@ -67,12 +89,34 @@ active() { # UNIT: or about to be
   esac
 }
 
+changed() { # UNIT: what a change of it asks for
+  socket=${1%.service}.socket
+  case $1 in
+    # As on NixOS: nothing.
+    *.socket) ;;
+    *.path) echo "$1" >> restart ;;
+    *)
+      if says "$1" X-ReloadIfChanged=true; then
+        echo "$1" >> reload
+      elif says "$1" X-RestartIfChanged=false; then
+        echo "$1" >> skip
+      elif says "$1" X-StopIfChanged=false; then
+        echo "$1" >> restart
+      elif [ -e "$new/$socket" ] && active "$socket"; then
+        printf '%s\n' "$socket" "$1" >> stop
+        echo "$socket" >> start
+      else
+        echo "$1" | tee -a stop >> start
+      fi
+      ;;
+  esac
+}
+
 for unit in $(units_in "$new"); do
-  if ! same "$unit" && active "$unit"; then
-    if grep -qs '^X-RestartIfChanged=false' "$new/$unit"; then list=skip; else list=restart; fi
-    echo "$unit" >> $list
-  elif wanted "$unit" && ! active "$unit"; then
-    echo "$unit" >> start
+  if active "$unit"; then
+    same "$unit" || changed "$unit"
+  elif wanted "$unit"; then
+    echo "$unit" >> new
   fi
 done
 # Only what an earlier system brought: Debian's own units are none of our business.
@@ -84,7 +128,7 @@ if [ -e /run/current-system/etc ]; then
 fi
 
 say() { # TEXT LIST
-  if [ -s "$2" ]; then echo "$1 the following units: $(paste -sd, "$2" | sed 's/,/, /g')" >&2; fi
+  if [ -s "$2" ]; then echo "$1: $(sort -u "$2" | paste -sd, | sed 's/,/, /g')" >&2; fi
 }
 
 apply() { # VERB LIST
@@ -98,22 +142,42 @@ apply() { # VERB LIST
   done < "$2"
 }
 
+# The managers of who is logged in, or was.
+reload_users() {
+  loginctl list-users --no-legend | while read -r uid name _; do
+    echo "reloading user units for $name..." >&2
+    # Of one who is no more, too.
+    gid=$(stat -c %g "/run/user/$uid" || :)
+    if ! setpriv --reuid "$uid" --regid "$gid" --clear-groups \
+      env -i PATH="$PATH" XDG_RUNTIME_DIR="/run/user/$uid" systemctl --user daemon-reexec; then
+      echo "warning: user activation for $name failed" >&2
+      echo "$name" >> users-failed
+    fi
+  done
+  if [ -e users-failed ]; then status=4; fi
+}
+
 if [ "$action" = dry-activate ]; then
-  say "would stop" stop
-  say "would NOT restart" skip
+  say "would stop the following units" stop
+  say "would NOT stop the following changed units" skip
   echo "would activate the configuration..." >&2
-  say "would restart" restart
-  say "would start" start
+  if [ -n "$reexecute" ]; then echo "would restart systemd" >&2; fi
+  say "would reload the following units" reload
+  say "would restart the following units" restart
+  say "would start the following units" start
   exit 0
 fi
 
-say "stopping" stop
+say "stopping the following units" stop
 apply stop stop
-say "NOT restarting" skip
+say "NOT restarting the following changed units" skip
 echo "activating the configuration..." >&2
 tmpfiles=$(readlink -f /etc/tmpfiles.d/00-nixos.conf || :)
-"$system/activate" || status=2
-if [ "$manager" != "$(cat "$new.conf" 2> /dev/null || :)" ]; then
+if ! "$system/activate"; then
+  echo "Failed to run activate script" >&2
+  status=2
+fi
+if [ -n "$reexecute" ]; then
   echo "restarting systemd..." >&2
   systemctl daemon-reexec || :
   until systemctl show --property=Version > /dev/null 2>&1; do sleep 0.05; done
@@ -121,13 +185,18 @@ fi
 # As NixOS does, so that only what this switch breaks counts as broken.
 systemctl reset-failed || :
 systemctl daemon-reload || status=4
+reload_users
 if [ "$tmpfiles" != "$(readlink -f /etc/tmpfiles.d/00-nixos.conf)" ]; then
   systemd-tmpfiles --create --remove /etc/tmpfiles.d/00-nixos.conf || status=4
 fi
-say "restarting" restart
+say "reloading the following units" reload
+apply reload reload
+say "restarting the following units" restart
 apply restart restart
-say "starting" start
+say "starting the following units" start
 apply start start
+# On NixOS their targets start them.
+apply start new
 # As NixOS does: a moment later, and also those that systemd has to start again and again.
 sleep 0.25
 systemctl list-units --state=failed --plain --no-legend | cut -d' ' -f1 > failed
@@ -135,8 +204,10 @@ systemctl list-units --state=auto-restart,auto-restart-queued --plain --no-legen
   while read -r unit; do
     if [ "$(systemctl show --property=ExecMainStatus --value -- "$unit")" != 0 ]; then echo "$unit" >> failed; fi
   done
+grep -vxF -f failed new > started || :
+say "the following new units were started" started
 if [ -s failed ]; then
-  echo "warning: the following units failed: $(paste -sd, failed | sed 's/,/, /g')" >&2
+  say "warning: the following units failed" failed
   xargs systemctl status --no-pager --full -- < failed >&2 || :
   status=4
 fi

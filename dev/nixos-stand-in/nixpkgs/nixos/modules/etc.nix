@@ -21,7 +21,7 @@ in
             mode = opt types.str "symlink";
           };
           config.source = lib.mkIf (config.text != null) (
-            lib.mkDefault (pkgs.writeText ("etc-" + lib.replaceStrings [ "/" ] [ "-" ] name) config.text)
+            lib.mkDefault (pkgs.writeText ("etc-" + lib.replaceStrings [ "/" "@" ] [ "-" "-" ] name) config.text)
           );
         }
       )

@@ -4,7 +4,6 @@ let
   inherit (lib) mkOption types;
   opt = type: default: mkOption { inherit type default; };
   cfg = config.services.openssh;
-  hostKey = "/etc/ssh/ssh_host_ed25519_key";
 
   value =
     x:
@@ -22,9 +21,34 @@ let
     ${lib.concatMapStringsSep "\n" (port: "Port ${toString port}") cfg.ports}
     Subsystem sftp /usr/lib/openssh/sftp-server
     AuthorizedKeysFile ${toString cfg.authorizedKeysFiles}
-    HostKey ${hostKey}
+    ${lib.concatMapStringsSep "\n" (key: "HostKey ${key.path}") cfg.hostKeys}
     ${cfg.extraConfig}
   '';
+
+  makeHostKeys = pkgs.writeShellScript "make-host-keys" (
+    lib.concatLines (
+      map (key: ''
+        [ -s ${key.path} ] || { mkdir -p "$(dirname ${key.path})" && ssh-keygen -q -t ${key.type} -N "" -f ${key.path}; }
+      '') cfg.hostKeys
+    )
+  );
+
+  service = {
+    description = "SSH Daemon";
+    after = [ "network.target" ];
+    path = [ pkgs.coreutils pkgs.openssh ];
+    stopIfChanged = false;
+    # Here a switch takes a second, so that a few of them would be a restart loop to systemd.
+    unitConfig.StartLimitIntervalSec = 0;
+    restartTriggers = [ config.environment.etc."ssh/sshd_config".source ];
+    serviceConfig = {
+      KillMode = "process";
+      RuntimeDirectory = "sshd";
+      ExecStartPre = makeHostKeys;
+    };
+  };
+  # Debian's path, since sshd must be started by its absolute path
+  sshd = "/usr/sbin/sshd";
 in
 {
   options.services.openssh = {
@@ -32,6 +56,14 @@ in
     # Accepted and without effect: the lab's hosts have no firewall.
     openFirewall = opt types.bool true;
     ports = opt (types.listOf types.port) [ 22 ];
+    # A socket listens, and each connection has an sshd of its own.
+    startWhenNeeded = opt types.bool false;
+    hostKeys = opt (types.listOf types.attrs) [
+      {
+        type = "ed25519";
+        path = "/etc/ssh/ssh_host_ed25519_key";
+      }
+    ];
     authorizedKeysFiles = opt (types.listOf types.str) [ ];
     extraConfig = opt types.lines "";
     settings = mkOption {
@@ -66,23 +98,38 @@ in
       '')
     ];
 
-    systemd.services.sshd = {
-      description = "SSH Daemon";
-      wantedBy = [ "multi-user.target" ];
-      after = [ "network.target" ];
-      path = [ pkgs.openssh ];
-      stopIfChanged = false;
-      # Here a switch takes a second, so that a few of them would be a restart loop to systemd.
-      unitConfig.StartLimitIntervalSec = 0;
-      restartTriggers = [ config.environment.etc."ssh/sshd_config".source ];
-      serviceConfig = {
-        Type = "notify";
-        Restart = "always";
-        KillMode = "process";
-        RuntimeDirectory = "sshd";
-        ExecStartPre = "/bin/sh -c 'test -s ${hostKey} || exec ssh-keygen -q -t ed25519 -N \"\" -f ${hostKey}'";
-        # Debian's path, since sshd must be started by its absolute path
-        ExecStart = "/usr/sbin/sshd -D -f /etc/ssh/sshd_config";
+    systemd.services.sshd = lib.mkIf (!cfg.startWhenNeeded) (lib.mkMerge [
+      service
+      {
+        wantedBy = [ "multi-user.target" ];
+        serviceConfig = {
+          Type = "notify";
+          Restart = "always";
+          ExecStart = "${sshd} -D -f /etc/ssh/sshd_config";
+        };
+      }
+    ]);
+
+    systemd.services."sshd@" = lib.mkIf cfg.startWhenNeeded (lib.mkMerge [
+      service
+      {
+        serviceConfig = {
+          ExecStart = "-${sshd} -i -D -f /etc/ssh/sshd_config";
+          # The other connections need it too.
+          RuntimeDirectoryPreserve = true;
+          StandardInput = "socket";
+          StandardError = "journal";
+        };
+      }
+    ]);
+    systemd.sockets.sshd = lib.mkIf cfg.startWhenNeeded {
+      description = "SSH Socket";
+      wantedBy = [ "sockets.target" ];
+      socketConfig = {
+        ListenStream = map toString cfg.ports;
+        Accept = true;
+        # A test may connect more often in a second than a person.
+        TriggerLimitIntervalSec = 0;
       };
     };
   };

@@ -1,10 +1,12 @@
 # Stand-in for NixOS' nix.sshServe.
-{ config, lib, ... }:
+{ config, lib, pkgs, ... }:
 let
   inherit (lib) mkEnableOption mkOption types;
   opt = type: default: mkOption { inherit type default; };
   cfg = config.nix.sshServe;
-  command =
+  # A program of its own, as in coming versions of NixOS, so that it can be told from what others would run.
+  command = pkgs.writeShellScript "nix-ssh-serve" "exec ${config.nix.package.out}/bin/${serve}";
+  serve =
     if cfg.protocol == "ssh" then
       "nix-store --serve ${lib.optionalString cfg.write "--write"}"
     else
@@ -37,7 +39,7 @@ in
         PermitTTY no
         PermitTunnel no
         X11Forwarding no
-        ForceCommand ${config.nix.package.out}/bin/${command}
+        ForceCommand ${command}
       Match All
     '';
   };

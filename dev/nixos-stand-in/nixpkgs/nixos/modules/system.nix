@@ -59,6 +59,8 @@ let
         # NixOS writes the path of the system into this program; here it is found beside the program.
         cp ${program "switch-to-configuration"}/bin/switch-to-configuration "$out/bin/"
         printf %s "$version" > "$out/nixos-version"
+        # Two systems with different ones cannot be switched between: it takes a restart.
+        printf %s "systemd ${toString config.systemd.package.interfaceVersion}" > "$out/init-interface-version"
         printf %s "$hostPlatform" > "$out/system"
       '';
 in

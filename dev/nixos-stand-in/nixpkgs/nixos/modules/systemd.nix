@@ -1,4 +1,4 @@
-# Stand-in for NixOS' systemd.services, systemd.paths and systemd.tmpfiles.rules.
+# Stand-in for NixOS' systemd.services, systemd.sockets, systemd.paths and systemd.tmpfiles.rules.
 { config, lib, pkgs, ... }:
 let
   inherit (lib) mkOption types;
@@ -26,10 +26,14 @@ let
         After = service.after;
         X-Restart-Triggers = map toString service.restartTriggers;
       } // { Description = service.description; })
-      // lib.optionalAttrs (!service.restartIfChanged) { X-RestartIfChanged = false; }
       // service.unitConfig
     )
     + "\n[Service]\n"
+    + lines (
+      lib.optionalAttrs service.reloadIfChanged { X-ReloadIfChanged = true; }
+      // lib.optionalAttrs (!service.restartIfChanged) { X-RestartIfChanged = false; }
+      // lib.optionalAttrs (!service.stopIfChanged) { X-StopIfChanged = false; }
+    )
     + lib.concatLines (lib.mapAttrsToList (n: v: "Environment=\"${n}=${v}\"") service.environment)
     + lines (
       lib.optionalAttrs (service.script != "") {
@@ -38,12 +42,37 @@ let
       // service.serviceConfig
     );
 
-  pathText =
-    path:
+  # What starts a service: a path or a socket.
+  triggerText =
+    kind: unit:
     "[Unit]\n"
-    + lines ({ Description = path.description; } // path.unitConfig)
-    + "\n[Path]\n"
-    + lines path.pathConfig;
+    + lines ({ Description = unit.description; } // unit.unitConfig)
+    + "\n[${kind}]\n"
+    + lines unit."${lib.toLower kind}Config";
+  triggers =
+    kind: units:
+    lib.mapAttrsToList (
+      name: unit:
+      let
+        file = "${name}.${lib.toLower kind}";
+      in
+      { "systemd/system/${file}".text = triggerText kind unit; } // wants file unit.wantedBy
+    ) units;
+  trigger =
+    config:
+    mkOption {
+      default = { };
+      type = types.attrsOf (
+        types.submodule {
+          options = {
+            description = opt types.str "";
+            wantedBy = names;
+            unitConfig = section;
+            ${config} = section;
+          };
+        }
+      );
+    };
   wants =
     unit: wantedBy:
     lib.genAttrs (map (target: "systemd/system/${target}.wants/${unit}") wantedBy) (_: {
@@ -72,8 +101,9 @@ in
               script = opt types.lines "";
               path = opt (types.listOf types.package) [ ];
               environment = opt (types.attrsOf types.str) { };
+              reloadIfChanged = opt types.bool false;
               restartIfChanged = opt types.bool true;
-              # NixOS would stop before activation and start after it; here a change is always a restart.
+              # A change stops it before the activation and starts it after; else it is restarted after.
               stopIfChanged = opt types.bool true;
               restartTriggers = opt (types.listOf types.unspecified) [ ];
               wantedBy = names;
@@ -89,19 +119,9 @@ in
         )
       );
     };
-    paths = mkOption {
-      default = { };
-      type = types.attrsOf (
-        types.submodule {
-          options = {
-            description = opt types.str "";
-            wantedBy = names;
-            unitConfig = section;
-            pathConfig = section;
-          };
-        }
-      );
-    };
+    package = opt types.package pkgs.systemd;
+    paths = trigger "pathConfig";
+    sockets = trigger "socketConfig";
     tmpfiles.rules = opt (types.listOf types.str) [ ];
   };
 
@@ -119,10 +139,8 @@ in
       }
       // wants "${name}.service" service.wantedBy
     ) units
-    ++ lib.mapAttrsToList (
-      name: path:
-      { "systemd/system/${name}.path".text = pathText path; } // wants "${name}.path" path.wantedBy
-    ) config.systemd.paths
+    ++ triggers "Path" config.systemd.paths
+    ++ triggers "Socket" config.systemd.sockets
     ++ [
       {
         "tmpfiles.d/00-nixos.conf".text = lib.concatLines config.systemd.tmpfiles.rules;
