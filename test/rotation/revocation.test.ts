@@ -6,6 +6,7 @@ import { useHome } from "../system/home.ts";
 import { bare, identity, keysOf, refusal, storedKeypair, tryKey } from "./keys.ts";
 import { openIdleConnection, openSession, type Session } from "./session.ts";
 
+const profile = "/nix/var/nix/profiles/system";
 const home = useHome(["kalaw", "pai", "desk"]);
 const refused = expect.stringContaining(refusal);
 
@@ -169,7 +170,6 @@ describe("a client that is taken out of the configuration", () => {
   });
 
   test("gets none back by any older generation of the server, switched to or booted", async () => {
-    const profile = "/nix/var/nix/profiles/system";
     const generations = (
       await home().on(
         "kalaw",
@@ -281,4 +281,21 @@ describe("a client that is gone", () => {
     expect(await home().snapshot("desk")).toBe(before);
     expect(await tryKey(home(), "pai", stolen)).toEqual(refused);
   });
+});
+
+test("an older generation that is switched to after all was taken away builds as ever", async () => {
+  await home().stack.run(["destroy", "--yes", "--skip-preview"]);
+  await home().on(
+    "kalaw",
+    `for link in ${profile}-*-link; do if [ -e $link/etc/nixos-cache/server.json ]; then served=$link; fi; done
+     $served/bin/switch-to-configuration test && systemctl try-restart nix-daemon`,
+  );
+  expect(
+    await home().on(
+      "kalaw",
+      "test ! -e /var/lib/nixos-cache && grep nixos-cache /etc/nix/nix.conf",
+    ),
+  ).toBe("!include /var/lib/nixos-cache/nix.conf");
+  expect(await buildNewPath(home().lab, "kalaw")).toMatch(/-hello$/);
+  expect(await tryKey(home(), "pai", stolen)).toEqual(refused);
 });

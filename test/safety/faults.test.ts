@@ -41,6 +41,7 @@ const changes: Change[] = [
       "only @wheel may use Nix",
       "firewall shuts everybody out",
       "systemd re-executes itself",
+      "a pre-switch check refuses the way back",
       "boot loader fails",
       "full disk",
       "read-only file system",

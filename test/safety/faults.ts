@@ -193,6 +193,20 @@ const systems: Fault[] = [
   {
     name: "systemd re-executes itself",
     edit: '{ environment.etc."systemd/system.conf".text = "[Manager]\\nLogLevel=notice\\n"; }',
+    // With many units it takes half a second, in which systemctl has no answer.
+    before: (home, host) =>
+      home.on(
+        host,
+        `cd /run/systemd/system && for unit in $(seq --format=many-%g.service 500); do
+           printf '[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n' >$unit
+         done
+         systemctl daemon-reload && seq --format=many-%g.service 500 | xargs systemctl start`,
+      ),
+    after: (home, host) =>
+      home.on(
+        host,
+        "systemctl stop 'many-*' && rm /run/systemd/system/many-*.service && systemctl daemon-reload",
+      ),
     during: (home, host) =>
       home.on(
         host,

@@ -156,6 +156,26 @@ describe("on its own, with typed options", () => {
     expect(fallback).toBe(false);
   });
 
+  test("what the owner forces in Nix's settings takes nothing from ours", async () => {
+    const own = `nix.settings = {
+      substituters = lib.mkForce [ "https://own.example" ];
+      allowed-users = [ "@wheel" ];
+    };
+    nix.extraOptions = "trusted-users = fay";`;
+    const shown = await home().on(
+      "pai",
+      `cat >/root/nix.nix && file=$(nix-build --no-out-link /root/nix.nix) && mkdir -p /root/conf &&
+       ln -sfn $file /root/conf/nix.conf &&
+       NIX_CONF_DIR=/root/conf nix --extra-experimental-features nix-command config show | grep -E '^(substituters|allowed-users|trusted-users) ='`,
+      about('config.environment.etc."nix/nix.conf".source', alone(`${serves} ${fetches}`, own)),
+    );
+    expect(shown.split("\n")).toEqual([
+      "allowed-users = @wheel nix-ssh",
+      "substituters = https://own.example ssh://nix-ssh@kalaw",
+      "trusted-users = fay",
+    ]);
+  });
+
   test("every option has a description", async () => {
     const without = await evaluate<string[]>(
       `let
