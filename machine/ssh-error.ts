@@ -1,3 +1,5 @@
+import { plainWords } from "./plain-words.ts";
+
 /** An error of ssh2 or of the socket below it. */
 export type SshError = Error & { level?: string; code?: unknown };
 
@@ -36,7 +38,8 @@ export function sshErrorInWords(
   if (message.startsWith("Connection lost before handshake")) {
     return `${at} closed the connection before the login; it may be refusing this address for a while after failed logins`;
   }
-  return `the SSH connection to ${at} failed: ${message}`;
+  // It may be the other side's own text (of a DISCONNECT, RFC 4253), and come before its host key was checked.
+  return `the SSH connection to ${at} failed: ${plainWords(message)}`;
 }
 
 function socketError(code: string, host: string, at: string): string {

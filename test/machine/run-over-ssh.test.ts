@@ -223,6 +223,18 @@ describe("no connection", () => {
     );
   });
 
+  test("to a port that says goodbye in words for a terminal: they come as plain words", async () => {
+    const words = "\u001b]0;x\u0007\u001b]52;c;AAAA\u0007go\u202e away";
+    const port = await listening((socket) => {
+      socket.on("error", () => undefined);
+      socket.write("SSH-2.0-x\r\n");
+      socket.write(disconnect(words));
+    });
+    await expect(runOverSsh(address({ port }), login(), "true")).rejects.toThrow(
+      new RegExp(`^the SSH connection to 127\\.0\\.0\\.1 port ${port} failed: [ -~]*go away$`),
+    );
+  });
+
   test("to a port that speaks something else", async () => {
     const port = await listening((socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"));
     await expect(runOverSsh(address({ port }), login(), "true")).rejects.toThrow(
@@ -236,4 +248,25 @@ async function listening(answer: (socket: Socket) => void): Promise<number> {
   await once(server, "listening");
   onTestFinished(() => void server.close());
   return (server.address() as { port: number }).port;
+}
+
+/** SSH's packet that ends a connection, as it looks before there is a key (RFC 4253, sections 6 and 11.1). */
+function disconnect(words: string): Buffer {
+  const text = Buffer.from(words);
+  const payload = Buffer.concat([
+    Buffer.from([1]),
+    uint32(2),
+    uint32(text.length),
+    text,
+    uint32(0),
+  ]);
+  const padding = 4 + ((8 - ((payload.length + 5 + 4) % 8)) % 8);
+  const length = uint32(1 + payload.length + padding);
+  return Buffer.concat([length, Buffer.from([padding]), payload, Buffer.alloc(padding)]);
+}
+
+function uint32(number: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(number);
+  return bytes;
 }
