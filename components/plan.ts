@@ -33,9 +33,13 @@ export function showPlan(
         sshLogin(machine.connection),
       );
       const without = settings === undefined ? ", without settings that are not known yet" : "";
-      await pulumi.log.info(`${title}${without}: ${lines.join("\n")}`, on);
+      // Marked as the machine's words: no line of them passes for one of the engine's.
+      await pulumi.log.info(`${title}${without}: ${lines.join("\n| ")}`, on);
     })
-    .catch((error: Error) => pulumi.log.warn(`no ${title}: ${error.message}`, on))
+    .catch((error: Error) => {
+      const lines = error.message.split("\n");
+      return pulumi.log.warn(`no ${title}: ${lines.join("\n| ")}`, on);
+    })
     .finally(done);
 }
 

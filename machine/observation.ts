@@ -23,6 +23,9 @@ const handedOn = (role: string, component: string) =>
   `its part as a ${role} is still that of the component ${component}`;
 export const isHandedOn = (words: string): boolean => /^its part as a \w+ is still/.test(words);
 
+/** Of one machine; each is a warning of its own. */
+const mostNotes = 20;
+
 /** What an answer is compared with. */
 export interface Expected {
   /** SHA-256 of the list of the helper's files, in hex. */
@@ -74,6 +77,8 @@ export function parseObservation(text: string, expected: Expected): Observation 
   if (!drift.has("helper") && !drift.has("everything") && helpers[0] !== expected.helper) {
     drift.set("helper", helpers[0] === undefined ? "the helper is missing" : otherHelper);
   }
+  const more = notes.length - mostNotes;
+  if (more > 0) notes.splice(mostNotes, more, `and ${more} more notes`);
   return { state: "known", drift, notes };
 }
 

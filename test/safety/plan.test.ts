@@ -13,7 +13,8 @@ async function preview(...args: string[]) {
       .find((entry) => entry.includes(`plan for ${title}`))
       ?.split("\n")
       .filter((line) => line.startsWith("    "))
-      .map((line) => line.slice(4))
+      // Every line but the first is marked as the machine's.
+      .map((line, i) => line.slice(4).replace(i === 0 ? "" : /^\| /, ""))
       .join("\n") ?? "";
   return { kalaw: plan("kalaw (server)"), pai: plan("pai (client)"), all: stdout + stderr };
 }
@@ -57,11 +58,12 @@ test("a first preview, on machines with nothing of ours", async () => {
   // dry-activate makes its folder, as on NixOS, if no switch has.
   for (const host of home().lab.hosts)
     await home().on(host, "mkdir -p /run/nixos && touch /run/nixos/switch-to-configuration.lock");
-  const { kalaw, pai } = await lookingOn();
+  const { kalaw, pai, all } = await lookingOn();
   expect(kalaw).toMatch(
     /^plan for kalaw \(server\): new system \/nix\/store\/\S+-nixos-system-kalaw-\S+\nthese \d+ derivations had to be built\n/,
   );
   expect(kalaw).toMatch(/\nunits:\n {2}would restart [^\n]*sshd\.service/);
+  expect(all).toMatch(/\n *\| units:\n *\| {3}would restart /);
   expect(kalaw).not.toMatch(/edits|would activate the configuration/);
   // Its settings are known before any key is.
   expect(pai).toMatch(

@@ -97,6 +97,14 @@ describe("an answer of the helper", () => {
     });
   });
 
+  test("with more notes than a person reads: the first twenty, and how many there were", () => {
+    const notes = Array.from({ length: 2900 }, (_, i) => `note\tnumber ${i}`);
+    const observation = parsed(`helper\t${helper}`, ...notes, "end");
+    const told = observation.state === "known" ? observation.notes : [];
+    expect(told).toHaveLength(21);
+    expect([told[0], told[19], told[20]]).toEqual(["number 0", "number 19", "and 2880 more notes"]);
+  });
+
   test("keeps to plain words, and to 300 characters", () => {
     const observation = parsed(
       `helper\t${helper}`,
