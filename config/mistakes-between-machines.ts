@@ -1,3 +1,4 @@
+import { hostName } from "../machine/argument-schemas.ts";
 import { bareHostKey } from "../machine/host-key.ts";
 import { defaultOptions } from "../machine/options.ts";
 import { namespace } from "./config-error.ts";
@@ -7,6 +8,7 @@ import type { StackConfig } from "./stack-config.ts";
 export function mistakesBetweenMachines(config: StackConfig): string[] {
   return [
     ...Object.keys(config.clients).flatMap((name) => mistakesAboutServersOf(name, config)),
+    ...serversWithoutAddress(config),
     ...serversWithOneAddress(config),
     ...machinesWithTwoNames(config),
     ...namesWithTwoMachines(config),
@@ -29,6 +31,14 @@ function mistakesAboutServersOf(name: string, { servers, clients }: StackConfig)
       ? []
       : `${setting} names ${serverName} again: write each server once`;
   });
+}
+
+function serversWithoutAddress({ servers }: StackConfig): string[] {
+  return Object.entries(servers).flatMap(([name, { address }]) =>
+    address !== undefined || hostName.safeParse(name).success
+      ? []
+      : `${namespace}:servers.${name}.address is missing: ${name} alone would be taken for an IPv4 address, write the server's host name`,
+  );
 }
 
 // Whatever the ports: a client's ssh tells its caches apart by their address.

@@ -15,12 +15,9 @@ import { ConfigError, namespace } from "./config-error.ts";
 import { mistakesBetweenMachines } from "./mistakes-between-machines.ts";
 
 // The host name of a machine, and the first part of resource and key names: one label of RFC 1123, lower case.
-const machineName = z
-  .string()
-  .regex(
-    /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/,
-    "is no valid host name: write 1 to 63 of a-z, 0-9 and -, with no - at either end",
-  );
+const noMachineName =
+  "is no valid host name: write 1 to 63 of a-z, 0-9 and -, with no - at either end";
+const machineName = z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, noMachineName);
 
 // At the top, Pulumi hands over every value as text.
 const yesOrNo = z
@@ -56,7 +53,10 @@ const client = z.strictObject(
 );
 
 const stackConfig = z.strictObject({
-  rotation: rotation.default("1"),
+  // A group of settings comes as its JSON.
+  rotation: rotation
+    .refine((text) => !/^\s*[{[]/.test(text), "is no text: write any word or number, like 2")
+    .default("1"),
   rotateEvery: z
     .string({ error: "is no text: write a number of days, like 90d" })
     .regex(/^[1-9][0-9]{0,4}d$/, "is no period: write a number of days, like 90d")
@@ -96,14 +96,14 @@ export function parseStackConfig(settings: Record<string, string>): StackConfig 
   const ours = Object.entries(settings).flatMap(([key, text]) =>
     key.startsWith(`${namespace}:`) ? [[key.slice(namespace.length + 1), text] as const] : [],
   );
-  const parsed = stackConfig.safeParse(
-    Object.fromEntries(
-      ours.map(([key, text]) => [key, structured.has(key) ? fromJson(text) : text]),
-    ),
+  const values = Object.fromEntries(
+    ours.map(([key, text]) => [key, structured.has(key) ? fromJson(text) : text]),
   );
-  const mistakes = parsed.success
-    ? mistakesBetweenMachines(parsed.data)
-    : describeEach(parsed.error.issues);
+  const parsed = stackConfig.safeParse(values);
+  const mistakes = [
+    ...namesThatAreDropped(values),
+    ...(parsed.success ? mistakesBetweenMachines(parsed.data) : describeEach(parsed.error.issues)),
+  ];
   if (mistakes.length > 0 || !parsed.success) {
     throw new ConfigError(mistakes.join("\n"));
   }
@@ -119,6 +119,16 @@ function fromJson(text: string): unknown {
   } catch {
     return text;
   }
+}
+
+/** The one name that zod leaves out of a group of machines without a word. */
+function namesThatAreDropped(values: Record<string, unknown>): string[] {
+  return [...structured].flatMap((group) => {
+    const machines = values[group];
+    return typeof machines === "object" && machines !== null && Object.hasOwn(machines, "__proto__")
+      ? [`${namespace}:${group}.__proto__ ${noMachineName}`]
+      : [];
+  });
 }
 
 /** What is wrong with each setting, once: several issues of one value are one mistake. */

@@ -1,14 +1,19 @@
 /** What each argument of a machine may be: the same in the stack file and in a program that uses the components. */
+import { isIPv4 } from "node:net";
 import { z } from "zod";
 import { complaintAboutHostKey, whereHostKeys } from "./host-key.ts";
 
-/** A host name, or an IPv4 address. */
+const noHostName =
+  "is no host name or IPv4 address: write it without user, port or scheme, like kalaw.lan";
+
+/** A host name, or an IPv4 address, which every name is taken for whose last label is a number. */
 export const hostName = z
   .string({ error: expected("is no text", "write a host name or an IPv4 address") })
   .regex(
     /^(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$/,
-    "is no host name or IPv4 address: write it without user, port or scheme, like kalaw.lan",
-  );
+    noHostName,
+  )
+  .refine((text) => !/(^|\.)[0-9]+$/.test(text) || isIPv4(text), noHostName);
 
 export const port = z
   .int({ error: expected("is no port", "write a whole number from 1 to 65535, like 22") })

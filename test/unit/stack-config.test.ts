@@ -211,6 +211,29 @@ describe("every mistake is named, with what to write instead", () => {
       login({ host: "root@kalaw" }),
       "nixos-cache:servers.kalaw.connection.host is no host name or IPv4 address: write it without user, port or scheme, like kalaw.lan",
     ],
+    ...["300.1.1.1", "1.2.3", "127.1", "10.0.0.01"].map(
+      (host): [string, Record<string, unknown>, string] => [
+        `the host ${host}`,
+        login({ host }),
+        "nixos-cache:servers.kalaw.connection.host is no host name or IPv4 address: write it without user, port or scheme, like kalaw.lan",
+      ],
+    ),
+    [
+      "a server whose name alone is no address",
+      { servers: { 42: { connection: kalaw.connection } }, clients: {} },
+      "nixos-cache:servers.42.address is missing: 42 alone would be taken for an IPv4 address, write the server's host name",
+    ],
+    [
+      "a machine by the name of what no object has as its own",
+      // JSON.parse makes it one.
+      { clients: `{ "__proto__": ${JSON.stringify(pai)} }` },
+      "nixos-cache:clients.__proto__ is no valid host name: write 1 to 63 of a-z, 0-9 and -, with no - at either end",
+    ],
+    [
+      "a group of settings for the rotation",
+      { rotation: { kalaw: 2 } },
+      "nixos-cache:rotation is no text: write any word or number, like 2",
+    ],
     [
       "no host",
       login({ host: undefined }),
