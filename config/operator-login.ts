@@ -1,5 +1,5 @@
-import sshpk from "sshpk";
 import { z } from "zod";
+import { PrivateKeyError, parsedPrivateKey } from "../machine/private-key.ts";
 import { ConfigError, namespace } from "./config-error.ts";
 import type { StackConfig } from "./stack-config.ts";
 
@@ -20,15 +20,6 @@ export function checkOperatorLogin(
   { privateKey, privateKeyPassword }: Pick<StackConfig, "privateKey" | "privateKeyPassword">,
   { secretSettings, agentSocket }: Surroundings = surroundings(),
 ): void {
-  if (privateKey === undefined) {
-    if (!agentSocket) {
-      throw new ConfigError(
-        `${namespace}:privateKey is missing and there is no SSH agent (SSH_AUTH_SOCK): ` +
-          `start an agent, or run pulumi config set --secret ${namespace}:privateKey < ~/.ssh/id_ed25519`,
-      );
-    }
-    return;
-  }
   for (const [setting, value] of Object.entries({ privateKey, privateKeyPassword })) {
     const fullName = `${namespace}:${setting}`;
     if (value !== undefined && !secretSettings.includes(fullName)) {
@@ -39,21 +30,46 @@ export function checkOperatorLogin(
       );
     }
   }
+  if (privateKey === undefined) {
+    if (privateKeyPassword !== undefined) {
+      throw new ConfigError(
+        `${namespace}:privateKeyPassword is for privateKey, which is missing: run pulumi config rm ${namespace}:privateKeyPassword`,
+      );
+    }
+    if (!agentSocket) {
+      throw new ConfigError(
+        `${namespace}:privateKey is missing and there is no SSH agent (SSH_AUTH_SOCK): ` +
+          `start an agent, or run pulumi config set --secret ${namespace}:privateKey < ~/.ssh/id_ed25519`,
+      );
+    }
+    return;
+  }
   try {
-    sshpk.parsePrivateKey(
-      privateKey,
-      "auto",
-      privateKeyPassword === undefined ? {} : { passphrase: privateKeyPassword },
-    );
+    parsedPrivateKey(privateKey, privateKeyPassword);
   } catch (error) {
-    // The library's own words may quote the key.
-    throw new ConfigError(
-      error instanceof sshpk.KeyEncryptedError
-        ? `${namespace}:privateKey has a passphrase: run pulumi config set --secret ${namespace}:privateKeyPassword`
-        : `${namespace}:privateKey is no private key that can be read${
-            privateKeyPassword === undefined ? "" : " with this privateKeyPassword"
-          }: write the whole file, from -----BEGIN to -----END`,
-    );
+    if (error instanceof PrivateKeyError) throw new ConfigError(complaint(error));
+    throw error;
+  }
+}
+
+function complaint({ reason }: PrivateKeyError): string {
+  const key = `${namespace}:privateKey`;
+  const password = `${namespace}:privateKeyPassword`;
+  switch (reason) {
+    case "locked":
+      return `${key} has a passphrase: run pulumi config set --secret ${password}`;
+    case "passphrase":
+      return `${password} does not open privateKey: run pulumi config set --secret ${password}`;
+    case "open":
+      return `${password} is set, but privateKey has no passphrase: run pulumi config rm ${password}`;
+    case "indented":
+      return `${key} is indented: write the file as it is, with -----BEGIN at the start of its line`;
+    case "putty":
+      return `${key} is a key of PuTTY: write what puttygen FILE -O private-openssh -o NEW has written to NEW`;
+    case "encryptedPkcs8":
+      return `${key} is encrypted PKCS #8, which Pulumi does not read: run ssh-keygen -p -f on a copy of the file, and write the copy`;
+    default:
+      return `${key} is no private key that can be read: write the whole file, from -----BEGIN to -----END`;
   }
 }
 

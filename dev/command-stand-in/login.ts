@@ -1,5 +1,6 @@
 import { connect } from "node:net";
 import ssh, { type AuthenticationType, type ParsedKey } from "ssh2";
+import { PrivateKeyError, parsedPrivateKey } from "../../machine/private-key.ts";
 import type { Endpoint } from "./inputs.ts";
 
 /** An endpoint's credentials and expected host key, parsed before anything is dialled. */
@@ -38,18 +39,34 @@ export function methods(to: Login): AuthenticationType[] {
 }
 
 function parsePrivateKey(text: string, passphrase: string | undefined): ParsedKey {
-  const key = ssh.utils.parseKey(text, passphrase);
-  const parsed = Array.isArray(key) ? key[0] : key;
-  if (parsed instanceof Error || !parsed) {
-    const reason = parsed?.message ?? "";
-    if (/no passphrase given/.test(reason)) {
-      throw new Error("ssh: this private key is passphrase protected");
+  try {
+    return parsedPrivateKey(text, passphrase);
+  } catch (error) {
+    if (error instanceof PrivateKeyError) {
+      throw new Error(inWordsOfGo(error, passphrase !== undefined), { cause: error });
     }
-    if (/bad passphrase/.test(reason)) throw new Error("x509: decryption password incorrect");
-    throw new Error("ssh: no key found");
+    throw error;
   }
-  if (!parsed.isPrivateKey()) throw new Error("ssh: no key found");
-  return parsed;
+}
+
+/** As x/crypto/ssh has it, in which the official plugin parses keys. */
+function inWordsOfGo({ reason, label }: PrivateKeyError, withPassphrase: boolean): string {
+  switch (reason) {
+    case "locked":
+      return "ssh: this private key is passphrase protected";
+    case "passphrase":
+      return "x509: decryption password incorrect";
+    case "open":
+      return label.startsWith("OPENSSH")
+        ? "ssh: key is not password protected"
+        : "ssh: not an encrypted key";
+    case "encryptedPkcs8":
+    case "otherType":
+      // With a passphrase, another of its functions looks at the key.
+      return withPassphrase ? "ssh: not an encrypted key" : `ssh: unsupported key type "${label}"`;
+    default:
+      return "ssh: no key found";
+  }
 }
 
 /** Takes `type base64`, with one word of options or a host name before it, on any line. */

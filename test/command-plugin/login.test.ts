@@ -1,5 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { appendFile, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
 import { describe, expect, onTestFinished, test } from "vitest";
@@ -28,6 +30,45 @@ describe("login", () => {
     expect(await connects({ privateKey: sshd.privateKey(name), ...more })).toEqual([
       `error!: ${message}`,
     ]);
+  });
+
+  test.each([
+    ["rsa", "PEM", "correct horse", "correct horse", undefined],
+    ["rsa", "PKCS8", "", undefined, undefined],
+    ["ecdsa", "PKCS8", "", undefined, undefined],
+    ["rsa", "PEM", "correct horse", undefined, "ssh: this private key is passphrase protected"],
+    ["rsa", "PEM", "correct horse", "x", "x509: decryption password incorrect"],
+    ["rsa", "PEM", "", "x", "ssh: not an encrypted key"],
+    ["rsa", "PKCS8", "", "x", "ssh: not an encrypted key"],
+    ["ed25519", "RFC4716", "", "x", "ssh: key is not password protected"],
+    [
+      "ecdsa",
+      "PKCS8",
+      "correct horse",
+      undefined,
+      'ssh: unsupported key type "ENCRYPTED PRIVATE KEY"',
+    ],
+    ["ecdsa", "PKCS8", "correct horse", "correct horse", "ssh: not an encrypted key"],
+  ])(
+    "by a private key of type %s, written as %s, locked by %j, with %j: %s",
+    async (type, form, locked, given, message) => {
+      const file = join(sshd.folder, `key-${type}-${form}-${locked === "" ? "open" : "locked"}`);
+      if (!existsSync(file)) {
+        await execa("ssh-keygen", ["-q", "-t", type, "-m", form, "-N", locked, "-f", file]);
+        await appendFile(
+          join(sshd.folder, "authorized_keys"),
+          `\n${await readFile(`${file}.pub`, "utf8")}`,
+        );
+      }
+      const password = given === undefined ? {} : { privateKeyPassword: given };
+      const said = await connects({ privateKey: await readFile(file, "utf8"), ...password });
+      expect(said).toEqual(message === undefined ? [] : [`error!: ${message}`]);
+    },
+  );
+
+  test("a private key whose lines are indented fails at once", async () => {
+    const privateKey = sshd.privateKey("operator").replaceAll(/^/gm, "  ");
+    expect(await connects({ privateKey })).toEqual(["error!: ssh: no key found"]);
   });
 
   test("by agent, from its path or SSH_AUTH_SOCK; never where a private key is set", async () => {
