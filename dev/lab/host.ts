@@ -8,6 +8,7 @@ import { Cgroup, joining } from "./cgroup.ts";
 import { makeKeyPair } from "./key-pair.ts";
 import type { Network } from "./network.ts";
 import { type Outcome, outcome } from "./outcome.ts";
+import { realTools } from "./real-tools.ts";
 import { until } from "./until.ts";
 
 const script = (name: string) => join(import.meta.dirname, name);
@@ -90,6 +91,7 @@ export class Host {
   async start(): Promise<string> {
     const baseTree = await this.baseTree();
     if (baseTree === undefined) throw new Error(`${this.name} is not made`);
+    const tools = realTools();
     await this.cgroup.kill();
     const nspawn = [
       ...["--boot", "--quiet", "--settings=no", "--register=no", "--keep-unit"],
@@ -98,6 +100,7 @@ export class Host {
       // Its root may do with its network what root of a real machine may.
       "--capability=CAP_NET_ADMIN",
       ...["--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=read-only"],
+      ...(tools === undefined ? [] : [`--bind-ro=${quoted(tools)}:/opt/nixos-real-tools`]),
       "--directory=root",
     ];
     const boot = this.withRoot(baseTree, ["sh", script("boot.sh"), this.cgroup.path, ...nspawn]);
@@ -222,6 +225,9 @@ export class Host {
     return text.split("\n").slice(-30).join("\n");
   }
 }
+
+/** As systemd-nspawn reads a path before a colon. */
+const quoted = (path: string) => path.replace(/[\\:]/g, "\\$&");
 
 // Where systemd puts itself within what systemd-nspawn gives it.
 const initScope = "machine/payload/init.scope";

@@ -59,8 +59,9 @@ printf '[Unit]\nStartLimitIntervalSec=0\n[Socket]\nTriggerLimitIntervalSec=0\n' 
 mkdir -p "$root/etc/systemd/logind.conf.d"
 printf '[Login]\nUserStopDelaySec=infinity\n' > "$root/etc/systemd/logind.conf.d/keep-user-managers.conf"
 
-# The boot waits for stage 2, then goes on as usual.
-cat > "$units/stage-2.service" << 'EOF'
+# The boot waits for stage 2, then goes on as usual. Not in /etc, where units are the system's.
+own=$root/usr/lib/systemd/system
+cat > "$own/stage-2.service" << 'EOF'
 [Unit]
 Description=Stand-in for stage 2 of NixOS' boot
 DefaultDependencies=no
@@ -74,13 +75,17 @@ RemainAfterExit=yes
 ExecStart=/etc/nixpkgs/nixos/stage-2.sh
 StandardError=journal+console
 EOF
-cat > "$units/stage-2.target" << 'EOF'
+cat > "$own/stage-2.target" << 'EOF'
 [Unit]
 Description=What the boot starts by itself
 Requires=stage-2.service
 After=stage-2.service
 EOF
-ln -sfn stage-2.target "$units/default.target"
+ln -sfn /usr/lib/systemd/system/stage-2.target "$units/default.target"
+
+# By this one knows NixOS. Its systemd has the settings that the system brings, if any.
+: > "$root/etc/NIXOS"
+rm -f "$root/etc/systemd/system.conf"
 
 # NixOS' name for sshd. The first switch replaces this unit by the generated one.
 rm -f "$units/sshd.service" "$units/multi-user.target.wants/ssh.service" "$root"/etc/ssh/ssh_host_*

@@ -9,6 +9,7 @@ import { madeFrom } from "../../dev/lab/host.ts";
 import { Lab } from "../../dev/lab/lab.ts";
 import { type LabHost, sortsByName } from "../../dev/lab/lab-host.ts";
 import { withLock } from "../../dev/lab/lock.ts";
+import { realTools } from "../../dev/lab/real-tools.ts";
 import { LabStack } from "../../dev/lab/stack.ts";
 import { cacheFolder } from "../../dev/tools/cache-folder.ts";
 import { checkout } from "../../dev/tools/checkout.ts";
@@ -93,7 +94,13 @@ async function prune(homes: string): Promise<void> {
 /** A hash of everything that a home depends on. */
 async function recipeHash({ hosts, after, tools }: HomeRecipe): Promise<string> {
   const hash = createHash("sha256");
-  const given = [after, [...sortsByName(hosts)], tools.pulumiVersion, tools.commandPlugin];
+  const given = [
+    after,
+    [...sortsByName(hosts)],
+    tools.pulumiVersion,
+    tools.commandPlugin,
+    realTools(),
+  ];
   hash.update(JSON.stringify(given));
   for (const file of await filesThatMatter(after)) {
     const content = await readFile(join(checkout, file)).catch(() => "deleted");

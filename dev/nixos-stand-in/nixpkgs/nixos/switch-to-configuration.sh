@@ -1,16 +1,25 @@
 #!/bin/sh
 # Stand-in for NixOS' switch-to-configuration: switch | boot | test | dry-activate, for the system it lies in.
 # Exit status as on NixOS: 2 when activation failed, 4 when a unit did (also then), 11 beside another switch, 100 when
-# the system needs a restart, else 0 or 1.
+# the system needs a restart, else 0 or 1. Where the lab's host has the real program it is that which runs, but for the
+# first switch, since it has to know what it comes from.
 #
-# Not as on NixOS: units are compared as text; those that are looked at are the system's, wherever systemd has them from
-# (the Nix daemon's is Debian's, with a drop-in of the system); targets are not restarted, nor is there a
-# sysinit-reactivation.target; a switch that was cut off leaves no list for the next one.
+# Not as on NixOS: units are compared as text; targets are not restarted, nor sysinit-reactivation.target; a switch that
+# was cut off leaves no list for the next one.
 set -eu
 PATH=/usr/sbin:/usr/bin
 system=$(cd "$(dirname "$0")/.." && pwd -P)
 action=${1-}
 status=0
+
+real=/opt/nixos-real-tools/switch-to-configuration
+if [ -x $real ] && [ -e /run/current-system ]; then
+  # What NixOS' wrapper of it says; SYSTEMD is the folder of lib/systemd/systemd and bin/systemctl.
+  export OUT="$system" TOPLEVEL="$system" DISTRO_ID=debian LOCALE_ARCHIVE="" SYSTEMD=/usr
+  export INSTALL_BOOTLOADER=/etc/nixpkgs/nixos/install-boot-loader.sh
+  export PRE_SWITCH_CHECK="/usr/bin/bash $system/pre-switch-checks"
+  exec $real "$@"
+fi
 
 case $action in
   switch | boot | test | dry-activate) ;;
@@ -32,11 +41,7 @@ if [ "${NIXOS_NO_CHECK-}" != 1 ] && ! bash "$system/pre-switch-checks" "$system"
   exit 1
 fi
 
-# The lab's boot loader: stage-2.sh boots what this link names.
-if [ "$action" = switch ] || [ "$action" = boot ]; then
-  ln -sfn "$system" /boot/nixos-system.tmp
-  mv -T /boot/nixos-system.tmp /boot/nixos-system
-fi
+if [ "$action" = switch ] || [ "$action" = boot ]; then /etc/nixpkgs/nixos/install-boot-loader.sh "$system"; fi
 if [ "$action" = boot ]; then exit 0; fi
 
 # Before the first switch of a host nothing runs yet that could be incompatible.
@@ -71,7 +76,9 @@ units_in() { # FOLDER: the names of its units, also of those that it only adds t
 }
 
 same() { # UNIT
-  cmp -s "$old/$1" "$new/$1" || cmp -s "$old/$1.d/overrides.conf" "$new/$1.d/overrides.conf"
+  for file in "$1" "$1.d/overrides.conf"; do
+    if [ -e "$old/$file" ] || [ -e "$new/$file" ]; then cmp -s "$old/$file" "$new/$file" || return; fi
+  done
 }
 
 says() { # UNIT LINE: whether it has this line in its section [Service]

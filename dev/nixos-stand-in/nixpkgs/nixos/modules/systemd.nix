@@ -73,6 +73,8 @@ let
         }
       );
     };
+  # A unit of systemd's own, or of a package, among those of the system: as NixOS has all of them.
+  upstream = unit: { "systemd/system/${unit}".source = "/usr/lib/systemd/system/${unit}"; };
   wants =
     unit: wantedBy:
     lib.genAttrs (map (target: "systemd/system/${target}.wants/${unit}") wantedBy) (_: {
@@ -137,12 +139,22 @@ in
         }.text =
           unitText name service;
       }
+      // lib.optionalAttrs (service.overrideStrategy == "asDropin") (upstream "${name}.service")
       // wants "${name}.service" service.wantedBy
     ) units
     ++ triggers "Path" config.systemd.paths
     ++ triggers "Socket" config.systemd.sockets
+    # The targets that a switch restarts, so that they start what is new.
+    ++ map upstream [
+      "multi-user.target"
+      "sockets.target"
+    ]
     ++ [
       {
+        # For units that the boot starts before sysinit.target; the stand-in has none.
+        "systemd/system/sysinit-reactivation.target".text = "[Unit]\nDescription=Reactivate sysinit units\n";
+        # What a switch has each user's manager run.
+        "systemd/user/nixos-activation.service".text = "[Service]\nType=oneshot\nExecStart=/bin/true\n";
         "tmpfiles.d/00-nixos.conf".text = lib.concatLines config.systemd.tmpfiles.rules;
       }
     ]
