@@ -49,6 +49,17 @@ test("installs again when the lock file changes", async () => {
   expect((await prepare()).all).toContain("Installing npm packages");
 });
 
+test("the checkout's own lock file is whole: npm ci takes it", async () => {
+  for (const file of ["package.json", "package-lock.json", ".npmrc"]) {
+    await copyFile(join(checkout, file), join(copy, file));
+  }
+  // Offline with nothing in its cache, npm has the lock file alone to go by.
+  const cache = join(copy, "cache");
+  const args = ["--dry-run", "--offline", "--ignore-scripts", "--cache", cache];
+  const ci = await execa("npm", ["ci", ...args], { cwd: copy, all: true, reject: false });
+  expect(ci.exitCode, ci.all).toBe(0);
+});
+
 test("two at once install once", async () => {
   const runs = await Promise.all([prepare(), prepare()]);
   expect(runs.map((run) => run.exitCode)).toEqual([0, 0]);
