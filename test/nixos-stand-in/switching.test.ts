@@ -53,10 +53,10 @@ test("sshServe comes with its switch and goes with it, and the system is the sam
   expect(await host.ok(`tail -n 1 ${command}`)).toMatch(
     /^exec \/nix\/store\/\S+\/bin\/nix-store --serve *$/,
   );
-  expect(sshd).toMatch(/^revokedkeys \/etc\/hostname$/m);
+  expect(sshd).toMatch(/^revokedkeys \/etc\/hostname$/im);
   for (const off of ["permittty", "allowtcpforwarding", "allowagentforwarding", "permittunnel"])
-    expect(sshd).toMatch(new RegExp(`^${off} no$`, "m"));
-  expect(await host.ok("sshd -T -C user=root")).toMatch(/^forcecommand none$/m);
+    expect(sshd).toMatch(new RegExp(`^${off} no$`, "im"));
+  expect(await host.ok("sshd -T -C user=root")).toMatch(/^forcecommand none$/im);
   expect(await host.ok("cat /etc/nixos-cache/marker")).toBe("here");
 
   await host.ok("cd /etc/nixos; rm -r nixos-cache; git reset --quiet");
@@ -128,7 +128,8 @@ test.each([
   [
     "what sshd refuses",
     '{ services.openssh.extraConfig = "Nonsense yes"; }',
-    "Bad configuration option: Nonsense",
+    // Of a line that ends with a carriage return, as sshd's do, newer versions of Nix show nothing.
+    "-check-sshd-config.drv'",
   ],
   ["what sudo refuses", '{ security.sudo.extraConfig = "nonsense"; }', "syntax error"],
   [
