@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { CacheClient } from "./components/cache-client.ts";
 import { CacheServer } from "./components/cache-server.ts";
+import { canHaveToAnswer } from "./components/has-to-answer.ts";
 import type { MachineArgs } from "./components/machine-args.ts";
 import { thisStack } from "./components/owner.ts";
 import { ConfigError, namespace } from "./config/config-error.ts";
@@ -22,6 +23,10 @@ const login = {
 
 // Before anything is declared: what has drifted on a machine decides which of its steps are taken again.
 const observed = config.observe ? await observe() : new Map<string, Observation>();
+
+// Whether an update asks those machines once more that did not answer now.
+const isSilent = (name: string) => observed.get(name)?.state === "unknown";
+const asksAgain = [...observed.keys()].some(isSilent) && (await canHaveToAnswer());
 
 const caches = new Map(
   Object.entries(config.servers).map(([name, server]) => [
@@ -102,7 +107,8 @@ function machineArgs(
     connection: { ...connection, ...login },
     ...{ rebuild, confirmWithin, onlyOurs, takeOver },
     drift: driftOf(observed.get(name), new Date()),
-    silent: observed.get(name)?.state === "unknown",
+    silent: isSilent(name),
+    hasToAnswer: isSilent(name) && asksAgain,
     plan: config.plan,
   };
 }

@@ -26,6 +26,7 @@ export const machineArgs: ArgumentSchemas = {
   plain: {
     drift: z.instanceof(Map, { error: "is no drift: write what driftOf returns" }).optional(),
     silent: flag.optional(),
+    hasToAnswer: flag.optional(),
     plan: flag.optional(),
   },
 };

@@ -25,6 +25,12 @@ export interface MachineArgs extends Inputs<MachineOptions> {
    * @default false
    */
   silent?: boolean | undefined;
+  /**
+   * Before its first step an update asks the machine once more, and without an answer all of them fail. For machines that are
+   * `silent`, since the plugin waits without end for whoever accepts a connection and says nothing. See `canHaveToAnswer`.
+   * @default false
+   */
+  hasToAnswer?: boolean | undefined;
   /** In a preview, ask the machine what a rebuild would change, and show it. @default false */
   plan?: boolean | undefined;
 }

@@ -19,6 +19,7 @@ import {
 import { quoted } from "../machine/quoted.ts";
 import { shellWord } from "../machine/shell-word.ts";
 import { commandConnection, dialsFor } from "./connection.ts";
+import { hasToAnswer } from "./has-to-answer.ts";
 import type { MachineArgs } from "./machine-args.ts";
 import { ownerOf } from "./owner.ts";
 import { showPlan } from "./plan.ts";
@@ -64,6 +65,8 @@ export class Machine {
   readonly #abandoned: boolean;
   readonly #drift: Drift;
   readonly #options: pulumi.Output<MachineOptions>;
+  /** Before each step, where the machine has to answer first. */
+  readonly #hooks: pulumi.ResourceHookBinding | undefined;
   readonly #helper: pulumi.Resource;
 
   /**
@@ -84,6 +87,7 @@ export class Machine {
     this.#drift = args.drift ?? noDrift;
     const { rebuild, confirmWithin, onlyOurs, takeOver } = args;
     this.#options = pulumi.output({ rebuild, confirmWithin, onlyOurs, takeOver });
+    this.#hooks = args.hasToAnswer ? hasToAnswer(name, args.connection) : undefined;
     const reason = this.#reason("helper");
     this.#helper = new remote.CopyToRemote(
       `${name}-helper`,
@@ -218,6 +222,7 @@ export class Machine {
     if (this.#abandoned) return { retainOnDelete: true, ignoreChanges: ["*"] };
     return {
       ...(reason === undefined && { ignoreChanges: [changed] }),
+      ...(this.#hooks !== undefined && { hooks: this.#hooks }),
       // Of a command they end the dialling alone: what has begun goes on.
       ...(this.#args.silent && { customTimeouts: { create: "30s", update: "30s" } }),
     };
