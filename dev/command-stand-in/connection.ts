@@ -139,7 +139,8 @@ function sshMessage(
   }
   if (/Host denied/.test(error.message)) return "ssh: host key mismatch";
   if (/no matching host key format/.test(error.message)) {
-    return `ssh: no common algorithm for host key; we offered: [${keyType}], peer offered: [${offered.split(",").join(" ")}]`;
+    const quoted = (names: string[]) => `[${names.map((name) => `"${name}"`).join(" ")}]`;
+    return `ssh: no common algorithm for host key; we offered: ${quoted([keyType])}, peer offered: ${quoted(offered.split(","))}`;
   }
   if (/Connection lost before handshake/.test(error.message)) return "EOF";
   return error.message;

@@ -130,11 +130,11 @@ describe("host key", () => {
   });
 
   test("of RSA never matches", async () => {
-    const offered = "ssh-ed25519 ecdsa-sha2-nistp256 rsa-sha2-512 rsa-sha2-256";
+    const offered = '"ssh-ed25519" "ecdsa-sha2-nistp256" "rsa-sha2-512" "rsa-sha2-256"';
     const [message] = await connects({ hostKey: sshd.publicKey("host-rsa") });
     expect(
       [...(message ?? "").matchAll(/\[(.*?)\]/g)].map((match) => match[1]?.split(" ").sort()),
-    ).toEqual([["ssh-rsa"], offered.split(" ").sort()]);
+    ).toEqual([['"ssh-rsa"'], offered.split(" ").sort()]);
     expect(message).toMatch(
       /^error!: after 0 failed attempts: ssh: handshake failed: ssh: no common algorithm for host key; we offered: /,
     );
