@@ -238,6 +238,8 @@ const machines: Fault[] = [
   { name: "power cut on trial", edit: sshdOff, says: /failed/, ...powerCut("it waits") },
   {
     name: "power cut when the profile is set",
+    // So that the moment lasts.
+    edit: `{ system.preSwitchChecks.slow = ''[ "$2" != boot ] || sleep 3''; }`,
     says: /failed/,
     ...powerCut("the profile is set"),
   },
