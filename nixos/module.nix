@@ -41,30 +41,40 @@ let
   # the shell's own means only, for it is gone through hundreds of times. Status 255 is ssh's own failure, 124 and more
   # that of `timeout`; any other is that of nix-store, which has nothing to do.
   guard = pkgs.writeShellScript "nixos-cache-guard" ''
-    stamp="/run/nixos-cache/$1-$2.unreachable"
+    host=$1 port=$2 alias=$3
+    stamp="/run/nixos-cache/$host-$port.unreachable"
     printf -v now '%(%s)T' -1
     since=
     if [ -e "$stamp" ]; then read -r since <"$stamp"; fi
     if [[ $since =~ ^[0-9]+$ ]] && (( now >= since && now - since < 30 )); then
-      echo "nixos-cache: $1 was unreachable $((now - since)) s ago, not trying again yet" >&2
+      echo "nixos-cache: $host was unreachable $((now - since)) s ago, not trying again yet" >&2
       exit 1
     fi
-    if [ ! -e ${data}/secret/identity ]; then
-      echo "nixos-cache: this machine has no key for $1 yet" >&2
-      exit 1
+    status=0
+    said=
+    log_in() { # SECONDS
+      said=$(${pkgs.coreutils}/bin/timeout --kill-after=1 "$1" ${pkgs.openssh}/bin/ssh -F none -T -p "$port" \
+        -o IdentityFile=${data}/secret/identity -o IdentitiesOnly=yes -o BatchMode=yes -o StrictHostKeyChecking=yes \
+        -o HostKeyAlias="$alias" -o GlobalKnownHostsFile=${knownHosts} -o UserKnownHostsFile=/dev/null \
+        -o LogLevel=ERROR nix-ssh@"$host" nix-store --serve 2>&1 >/dev/null </dev/null)
+      status=$?
+    }
+    # Without a key of ours yet, the owner's own may do.
+    if [ -e ${data}/secret/identity ]; then log_in 3; fi
+    # An sshd that is just restarting.
+    if (( status == 255 && SECONDS < 2 )) && [[ $said =~ (refused|reset|closed) ]]; then
+      ${pkgs.coreutils}/bin/sleep 1
+      log_in 2
     fi
-    said=$(${pkgs.coreutils}/bin/timeout --kill-after=1 3 ${pkgs.openssh}/bin/ssh -F none -T -p "$2" \
-      -o IdentityFile=${data}/secret/identity -o IdentitiesOnly=yes -o BatchMode=yes -o StrictHostKeyChecking=yes \
-      -o HostKeyAlias="$3" -o GlobalKnownHostsFile=${knownHosts} -o UserKnownHostsFile=/dev/null \
-      -o LogLevel=ERROR nix-ssh@"$1" nix-store --serve 2>&1 >/dev/null </dev/null)
-    status=$?
-    if (( status < 124 )) && ${pkgs.netcat-openbsd}/bin/nc -F -w 2 "$1" "$2"; then
+    if (( status < 124 )) && ${pkgs.netcat-openbsd}/bin/nc -F -w 2 "$host" "$port"; then
       if [ -e "$stamp" ]; then ${pkgs.coreutils}/bin/rm -f "$stamp"; fi
     else
       ${pkgs.coreutils}/bin/mkdir -p /run/nixos-cache
       printf '%(%s)T\n' -1 >"$stamp"
-      if (( status == 255 )); then why=''${said##*$'\n'}; else why="no login within 3 s"; fi
-      echo "nixos-cache: $1 port $2 is unreachable: $why" >&2
+      why="no login within 3 s"
+      if (( status == 255 )); then why=''${said##*$'\n'}; fi
+      if (( status < 124 )); then why="no connection within 2 s"; fi
+      echo "nixos-cache: $host port $port is unreachable: $why" >&2
       exit 1
     fi
   '';
