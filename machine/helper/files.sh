@@ -26,9 +26,12 @@ drop() {
 # make_data_folder: what somebody has opened is root's alone again, and what others have to read they can.
 make_data_folder() {
   mkdir -p "$data/secret/signing"
-  chown -R root: "$data"
-  chmod -R go-w "$data"
-  chmod -R go= "$data/secret"
+  # Other steps are at work here: a file may be gone before it is looked at, which is no reason to fail.
+  {
+    find "$data" ! -type l ! -user root -exec chown root: '{}' +
+    find "$data" ! -type l -perm /022 -exec chmod go-w '{}' +
+    find "$data/secret" ! -type l -perm /077 -exec chmod go= '{}' +
+  } 2>"$log" || :
   chmod 755 "$data"
   for file in "$data/authorized_keys" "$data/nix.conf"; do
     if [ -f "$file" ] && [ ! -L "$file" ]; then chmod 644 "$file"; fi

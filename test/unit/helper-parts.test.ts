@@ -113,6 +113,19 @@ describe("what a switch comes to", () => {
   });
 });
 
+test("a file of another step's that is gone before it is looked at fails nothing, and others are closed", () => {
+  mkdirSync(join(machine, "data/secret"));
+  for (const name of [".authorized_keys.new", "secret/identity"])
+    writeFileSync(join(machine, "data", name), "", { mode: 0o644 });
+  chmodSync(join(machine, "data/.authorized_keys.new"), 0o666);
+  program(
+    "chmod",
+    `rm -f ${machine}/data/.authorized_keys.new; PATH=/usr/bin:/bin exec chmod "$@"`,
+  );
+  const { status, said } = call("make_data_folder; stat -c '%a %n' $data/secret/identity");
+  expect([status, said]).toEqual([0, `600 ${machine}/data/secret/identity\n`]);
+});
+
 describe("what a trial's unit does", () => {
   test.each(["trial", "revert"])("%s of another trial touches nothing", (step) => {
     const { status, said } = call(
