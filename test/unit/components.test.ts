@@ -10,6 +10,7 @@ import {
   helperFolders,
   moduleVersion,
 } from "../../machine/helper.ts";
+import { mockEngine } from "./mock-engine.ts";
 
 const hostKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINFeRaPGyeUfO/zbdjrsARlJWOwFOy38RuyB7a/r1WIP";
 
@@ -25,26 +26,15 @@ let registered: Registered[] = [];
 let options: Map<string, pulumi.ResourceOptions & pulumi.CustomResourceOptions>;
 
 beforeAll(() =>
-  pulumi.runtime.setMocks(
-    {
-      newResource({ type, name, inputs }) {
-        const plain = Object.entries<unknown>(inputs);
-        registered.push({
-          type,
-          name,
-          inputs: Object.fromEntries(plain.map(([key, value]) => [key, revealed(value)])),
-          secrets: plain.flatMap(([key, value]) => (isSecret(value) ? [key] : [])),
-        });
-        const output = type === "pulumi:index:Stash" ? { output: inputs.input } : {};
-        return { id: `${name}-id`, state: { ...inputs, ...output } };
-      },
-      call: ({ inputs }) => inputs,
-    },
-    "nixos-cache",
-    "test",
-    false,
-    "organization",
-  ),
+  mockEngine(({ type, name, inputs }) => {
+    const plain = Object.entries<unknown>(inputs);
+    registered.push({
+      type,
+      name,
+      inputs: Object.fromEntries(plain.map(([key, value]) => [key, revealed(value)])),
+      secrets: plain.flatMap(([key, value]) => (isSecret(value) ? [key] : [])),
+    });
+  }),
 );
 
 /** How a secret looks on its way to the engine (Pulumi's SDKs, `specialSigKey` and `specialSecretSig`). */

@@ -6,6 +6,7 @@ import { text } from "node:stream/consumers";
 import * as pulumi from "@pulumi/pulumi";
 import { CacheClient } from "../../components/cache-client.ts";
 import { CacheServer } from "../../components/cache-server.ts";
+import { mockEngine } from "./mock-engine.ts";
 
 /** One argument of a component that is not as it should be. */
 export interface Case {
@@ -35,20 +36,9 @@ process.once("beforeExit", () => {
   const declared: Declared = { registered, refused: [...errors].map(({ message }) => message) };
   process.stdout.write(JSON.stringify(declared));
 });
-pulumi.runtime.setMocks(
-  {
-    newResource({ type, name, inputs }) {
-      registered.push(`${type} ${name}`);
-      const output = type === "pulumi:index:Stash" ? { output: inputs.input } : {};
-      return { id: `${name}-id`, state: { ...inputs, ...output } };
-    },
-    call: ({ inputs }) => inputs,
-  },
-  "nixos-cache",
-  "test",
-  false,
-  "organization",
-);
+mockEngine(({ type, name }) => {
+  registered.push(`${type} ${name}`);
+});
 
 const hostKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINFeRaPGyeUfO/zbdjrsARlJWOwFOy38RuyB7a/r1WIP";
 const kalaw = new CacheServer("kalaw", { connection: { host: "192.0.2.1", hostKey } });

@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { expect, test, vi } from "vitest";
+import { mockEngine } from "./mock-engine.ts";
 
 test("no debug message of the SDK quotes a private key; all others are heard", async () => {
   const said: string[] = [];
@@ -7,20 +8,9 @@ test("no debug message of the SDK quotes a private key; all others are heard", a
   Reflect.set(pulumi.log, "debug", async (text: string) => void said.push(text));
   const { CacheClient, CacheServer } = await import("../../components/index.ts");
   const stdin = new Map<string, string>();
-  pulumi.runtime.setMocks(
-    {
-      newResource({ type, name, inputs }) {
-        stdin.set(name, JSON.stringify(inputs.stdin ?? ""));
-        const output = type === "pulumi:index:Stash" ? { output: inputs.input } : {};
-        return { id: `${name}-id`, state: { ...inputs, ...output } };
-      },
-      call: ({ inputs }) => inputs,
-    },
-    "nixos-cache",
-    "test",
-    false,
-    "organization",
-  );
+  mockEngine(({ name, inputs }) => {
+    stdin.set(name, JSON.stringify(inputs.stdin ?? ""));
+  });
   const hostKey =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINFeRaPGyeUfO/zbdjrsARlJWOwFOy38RuyB7a/r1WIP";
   const kalaw = new CacheServer("kalaw", { connection: { host: "192.0.2.1", hostKey } });
