@@ -8,13 +8,15 @@ copy_configuration() {
   (umask 077 && mkdir "$tree")
   if is_repository; then
     owner_git ls-files -z --cached -- . ':!nixos-cache' >"$work/known"
+    below=$(owner_git rev-parse --show-prefix)
   else
+    below=none
     (cd "$nixos/." && as_owner find . -mindepth 1 -name .git -prune -o -path ./nixos-cache -prune -o -print0) >"$work/known"
   fi
   # What git knows may be missing on the disk.
   as_owner tar --create --file - --directory "$nixos/." --no-recursion --ignore-failed-read --null --files-from - \
     <"$work/known" 2>"$log" | tar --extract --file - --directory "$tree" --no-same-owner
-  if is_repository && [ "$(owner_git rev-parse --show-prefix)" = '' ]; then copy_repository; fi
+  if [ -z "$below" ]; then copy_repository; fi
   mkdir -p "$tree/nixos-cache"
 }
 
