@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, createPrivateKey } from "node:crypto";
 import forge from "node-forge";
 import sshpk from "sshpk";
 
@@ -6,7 +6,11 @@ import sshpk from "sshpk";
 export interface SshKeypair {
   /** One line, as in authorized_keys: `ssh-ed25519 AAAA… comment` (sshd(8), "AUTHORIZED_KEYS FILE FORMAT"). */
   publicKey: string;
-  /** PEM in OpenSSH's own format, without passphrase (openssh/PROTOCOL.key). */
+  /**
+   * PEM of type PKCS #8, without passphrase, which OpenSSH reads from 9.6 on. Of a file in OpenSSH's own format, ssh reads
+   * the public half when it starts and the private half when it signs, so a login in which the file is replaced would fail.
+   * This one has no public half to be read early (sshkey_load_public in OpenSSH's authfile.c).
+   */
   privateKey: string;
   /** When it was made: ISO 8601, UTC. */
   created: string;
@@ -21,26 +25,31 @@ export function generateSshKeypair(comment: string, now = new Date()): SshKeypai
   return sshKeypairFromRaw(publicKey, privateKey, comment, now);
 }
 
-/** Writes a raw ed25519 key (32 bytes public; 64 bytes private: seed, then public half) as OpenSSH's texts. */
+/** Writes a raw ed25519 key (32 bytes public; 64 bytes private: seed, then public half) as the texts that OpenSSH reads. */
 export function sshKeypairFromRaw(
   publicKey: Uint8Array,
   privateKey: Uint8Array,
   comment: string,
   now: Date,
 ): SshKeypair {
-  const key = new sshpk.PrivateKey({
+  const half = new sshpk.Key({
     type: "ed25519",
-    parts: [
-      { name: "A", data: Buffer.from(publicKey) },
-      { name: "k", data: Buffer.from(privateKey.subarray(0, 32)) },
-    ],
+    parts: [{ name: "A", data: Buffer.from(publicKey) }],
   });
-  key.comment = comment;
-  const half = key.toPublic();
   half.comment = comment;
+  const base64url = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64url");
+  const key = createPrivateKey({
+    format: "jwk",
+    key: {
+      kty: "OKP",
+      crv: "Ed25519",
+      x: base64url(publicKey),
+      d: base64url(privateKey.subarray(0, 32)),
+    },
+  });
   return {
     publicKey: half.toString("ssh"),
-    privateKey: `${key.toString("ssh-private").trimEnd()}\n`,
+    privateKey: key.export({ format: "pem", type: "pkcs8" }).toString(),
     created: now.toISOString(),
   };
 }

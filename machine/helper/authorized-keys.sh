@@ -56,7 +56,7 @@ access() {
   refuse_another_stacks server
   make_data_folder
   if [ -z "$(line_of "$key")" ]; then say "the client's key was missing, it is back"; fi
-  keep_lines "$key $1 $owner" other_clients "$key"
+  keep_lines 60 "$key $1 $owner" other_clients "$key"
 }
 
 # other_clients KEY: a filter, without the lines of that key, and without this client's. A line with its name of another
@@ -74,7 +74,7 @@ trusted_keys() {
 revoke() {
   cat >/dev/null
   [ -d "$data" ] || return 0
-  keep_lines '' other_lines '' "$owner"
+  keep_lines 0 '' other_lines '' "$owner"
 }
 
 # lets_in_only_ours: whether the running system's nix-ssh knows no keys but those in our list.
@@ -84,7 +84,7 @@ lets_in_only_ours() {
 
 # end_access_of_others: what another stack has left in the list goes, and whoever has come in by another way.
 end_access_of_others() {
-  keep_lines '' lines_of "${owner%% *}"
+  keep_lines 0 '' lines_of "${owner%% *}"
 }
 
 # lines_of STACK: a filter.
@@ -92,9 +92,11 @@ lines_of() {
   stack=$1 awk 'NF > 3 && $(NF - 1) == ENVIRON["stack"]'
 }
 
-# keep_lines LINE FILTER…: the list is that line and what the filter lets through; who came by another key is sent away.
-# A signing key that no client needs any more goes too.
+# keep_lines SECONDS LINE FILTER…: the list is that line and what the filter lets through; who came by another key is
+# sent away, a fetch after so many seconds at the latest. A signing key that no client needs any more goes too.
 keep_lines() {
+  patience=$1
+  shift
   lock_data
   cat "$keys" >"$work/before" 2>/dev/null || :
   write_lines authorized_keys "$@"
@@ -106,6 +108,6 @@ keep_lines() {
     record "revoked $fingerprint"
     say "revoked $fingerprint"
   done
-  end_sessions
+  end_sessions "$patience"
   retire_signing_keys
 }

@@ -1,19 +1,22 @@
 # Connections of nix-ssh. A key that is taken away also ends those that it has opened.
 
-# end_sessions: ends every connection of nix-ssh that has not come by a key that sshd would still take. One that is only
-# being made may have been let in before the key went: it has a moment to show its key.
+# end_sessions SECONDS: ends every connection of nix-ssh that has not come by a key that sshd would still take. One that
+# is only being made may have been let in before the key went: it has a moment to show its key. One that is read from, a
+# fetch, has that many seconds to end by itself.
 end_sessions() {
   connections=$(sessions_of_sshd)
   [ -n "$connections" ] || return 0
   accepted_keys >"$work/accepted"
-  deadline=$(($(uptime_seconds) + 5))
+  shown_by=$(($(uptime_seconds) + 5))
+  ended_by=$(($(uptime_seconds) + $1))
   while [ -n "$connections" ]; do
     undecided=
     for connection in $connections; do
       if came_before_us "$connection" && ! lets_in_only_ours; then continue; fi
       used=$(key_of "$connection")
       if [ -n "$used" ] && grep -qF -- "$used" "$work/accepted"; then continue; fi
-      if [ -z "$used" ] && [ "$(uptime_seconds)" -lt "$deadline" ]; then
+      if [ -z "$used" ]; then patient_until=$shown_by; else patient_until=$ended_by; fi
+      if [ "$(uptime_seconds)" -lt "$patient_until" ] && { [ -z "$used" ] || is_read_from "$connection"; }; then
         if [ -d "/proc/$connection" ]; then undecided="$undecided $connection"; fi
       else
         end_connection "$connection"
@@ -22,6 +25,23 @@ end_sessions() {
     connections=$undecided
     if [ -n "$connections" ]; then sleep 0.1; fi
   done
+}
+
+# is_read_from CONNECTION: whether more has gone through it in the last 5 seconds than ssh's own signs of life
+# (proc_pid_io(5); ssh_config(5), ServerAliveInterval). When it is asked for the first time, nobody knows yet.
+is_read_from() {
+  sent=$(sed -n 's/^wchar: //p' "/proc/$1/io" 2>/dev/null) || return
+  now=$(uptime_seconds)
+  if ! read -r sent_before since 2>/dev/null <"$work/read-from.$1"; then
+    since=$now
+    echo "$sent $now" >"$work/read-from.$1"
+  elif [ $((sent - sent_before)) -gt 4096 ]; then
+    since=$now
+    echo "$sent $now" >"$work/read-from.$1"
+    if [ ! -e "$work/waits" ]; then say "a fetch that began with the old key has up to a minute to end"; fi
+    : >"$work/waits"
+  fi
+  [ $((now - since)) -lt 5 ]
 }
 
 # end_connection CONNECTION: sshd leaves the file in which it named the key behind.

@@ -15,7 +15,7 @@ signing() {
   confirm server "$work/settings"
   make_data_folder
   # The settings may have stopped to let in some keys.
-  if lets_in_only_ours; then end_access_of_others; else end_sessions; fi
+  if lets_in_only_ours; then end_access_of_others; else end_sessions 0; fi
   lock_data
   drop_old_files
   if ! is_signing_key "$1" "$work/key"; then

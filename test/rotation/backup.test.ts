@@ -10,6 +10,7 @@ import { Home, useHome } from "../system/home.ts";
 import {
   bare,
   identity,
+  keyMaterial,
   keysOf,
   refusal,
   signing,
@@ -75,9 +76,8 @@ describe("a stack taken along to another backend", () => {
     }
     await other.stack.run(["preview", "--expect-no-changes"]);
     const { privateKey } = await storedKeypair(other, "pai-key");
-    const needle = privateKey.split("\n")[3] ?? "";
     const { code } = await outcome(["grep", "-rqF", "-f", "-", join(other.stack.folder, "state")], {
-      stdin: needle,
+      stdin: keyMaterial(privateKey),
     });
     expect(code).toBe(1);
   });

@@ -30,6 +30,13 @@ export async function storedKeypair(home: Home, resource: string): Promise<Store
   return JSON.parse(text);
 }
 
+/** Of a client's private key what no other has, on one line: without what every PEM of its type begins with. */
+export function keyMaterial(privateKey: string): string {
+  const material = privateKey.split("\n")[1]?.slice(22);
+  if (!material) throw new Error("that is no client's private key");
+  return material;
+}
+
 /** `type base64` of a public key, without its comment: what is the same wherever it stands. */
 export function bare(publicKey: string): string {
   return publicKey.trim().split(" ").slice(0, 2).join(" ");

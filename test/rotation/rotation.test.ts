@@ -1,12 +1,16 @@
+import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
 import { buildNewPath, fetchPath } from "../../dev/lab/demonstration.ts";
 import { until } from "../../dev/lab/until.ts";
 import { sshFingerprint } from "../../keys/ssh-key.ts";
+import { seeds, sshKeypairOf } from "../ssh-keys-of-seeds.ts";
 import { useHome } from "../system/home.ts";
 import { type Fetch, FetchLoop } from "./fetch-loop.ts";
+import { SlowFetch, SlowLogin } from "./held-up.ts";
 import {
   bare,
   identity,
+  keyMaterial,
   keysOf,
   refusal,
   type StoredKeypair,
@@ -66,6 +70,17 @@ beforeAll(async () => {
   });
 });
 
+test("OpenSSH reads the private keys of any seed", async () => {
+  const keypairs = fc.sample(seeds, 60).map(sshKeypairOf);
+  const read = await home().on(
+    "pai",
+    `umask 077 && cd $(mktemp -d) && csplit --quiet --elide-empty-files --prefix=key --digits=3 - '/BEGIN/' '{*}'
+     for key in key*; do ssh-keygen -y -P '' -f $key || echo "$key is unreadable"; done`,
+    keypairs.map(({ privateKey }) => privateKey).join(""),
+  );
+  expect(read.split("\n")).toEqual(keypairs.map(({ publicKey }) => bare(publicKey)));
+});
+
 describe("rotation of all keys", () => {
   let old: Keypairs;
   let renewed: Keypairs;
@@ -73,6 +88,8 @@ describe("rotation of all keys", () => {
   let builds: LongBuild[];
   let preview: string;
   let fetches: Fetch[];
+  let slowFetch: SlowFetch;
+  let slowLogin: SlowLogin;
   let began: number;
   let ended: number;
 
@@ -120,8 +137,16 @@ describe("rotation of all keys", () => {
         otherwise: () => `only ${loop.fetches.length} fetches`,
       });
     await reach(30);
+    slowFetch = await SlowFetch.begin(home(), "pai");
+    slowLogin = await SlowLogin.begin(home(), "pai");
     began = Date.now();
-    work = await workDuring(home(), hosts, () => home().up());
+    const update = workDuring(home(), hosts, () => home().up());
+    await until(async () => !(await keysOf(home(), "pai")).includes(bare(old.pai.publicKey)), {
+      seconds: 120,
+      otherwise: () => "the old key is not revoked",
+    });
+    await slowFetch.hurry();
+    work = await update;
     ended = Date.now();
     await reach(Math.max(100, loop.fetches.length + 30));
     fetches = await loop.stop();
@@ -138,6 +163,14 @@ describe("rotation of all keys", () => {
     expect(fetches.length).toBeGreaterThanOrEqual(100);
     expect(during.length).toBeGreaterThanOrEqual(5);
     expect(fetches.flatMap(({ failure }) => failure ?? [])).toEqual([]);
+  });
+
+  test("a fetch that began with the old key comes to its end", async () => {
+    expect(await slowFetch.end()).toBe("whole");
+  });
+
+  test("a login that began before the rotation, and shows its key after it, is let in", async () => {
+    expect(await slowLogin.end()).toBe("let in");
   });
 
   test("and without an evaluation or a rebuild on any machine", () => {
@@ -263,7 +296,7 @@ describe("rotation of all keys", () => {
     );
     for (const { pai: ssh, kalaw: nix } of [old, renewed]) {
       expect(kalaw).not.toContain(nix.privateKey.split(":")[1]?.slice(0, 30));
-      expect(pai).not.toContain(ssh.privateKey.split("\n")[3]);
+      expect(pai).not.toContain(keyMaterial(ssh.privateKey));
     }
   });
 

@@ -3,6 +3,7 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { helperFiles } from "../../machine/helper.ts";
+import { keyMaterial } from "../rotation/keys.ts";
 import { useHome } from "./home.ts";
 
 const home = useHome();
@@ -67,8 +68,8 @@ function needles(state: string): { name: string; needle: string }[] {
     return JSON.parse(text).privateKey;
   };
   return [
-    // The second line of a PEM: key material. A signing key's seed comes first, its public half last.
-    { name: "pai's SSH key", needle: keypair("pai-key").split("\n")[3] ?? "" },
+    { name: "pai's SSH key", needle: keyMaterial(keypair("pai-key")) },
+    // Of a signing key the seed comes first, its public half last.
     {
       name: "kalaw's signing key",
       needle: keypair("kalaw-signing-key").split(":")[1]?.slice(0, 40) ?? "",

@@ -214,7 +214,7 @@ describe("one server and one client", () => {
       addPreviousOutputInEnv: false,
     });
     expect(identity?.stdin).toMatch(
-      /\n\n-----BEGIN OPENSSH PRIVATE KEY-----\n[^-]+\n-----END OPENSSH PRIVATE KEY-----\n$/,
+      /\n\n-----BEGIN PRIVATE KEY-----\n[^-]+\n-----END PRIVATE KEY-----\n$/,
     );
   });
 

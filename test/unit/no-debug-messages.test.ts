@@ -19,7 +19,7 @@ test("no debug message of the SDK quotes a private key; all others are heard", a
   await pulumi.log.debug("the last one");
 
   const signing = /kalaw-[0-9TZ]+:([A-Za-z0-9+/]{40})/.exec(stdin.get("kalaw-signing") ?? "")?.[1];
-  const identity = /PRIVATE KEY-----\\n[^\\]+\\n([^\\]{40})/.exec(
+  const identity = /PRIVATE KEY-----\\n[^\\]{22}([^\\]{40})/.exec(
     stdin.get("pai-identity") ?? "",
   )?.[1];
   expect([signing, identity]).toEqual([expect.any(String), expect.any(String)]);
