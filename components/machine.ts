@@ -223,8 +223,12 @@ export class Machine {
     return {
       ...(reason === undefined && { ignoreChanges: [changed] }),
       ...(this.#hooks !== undefined && { hooks: this.#hooks }),
-      // Of a command they end the dialling alone: what has begun goes on.
-      ...(this.#args.silent && { customTimeouts: { create: "30s", update: "30s" } }),
+      // Of a command they end the dialling alone: what has begun goes on. To undo something nobody waits for a machine that
+      // goes back.
+      customTimeouts: {
+        delete: "30s",
+        ...(this.#args.silent && { create: "30s", update: "30s" }),
+      },
     };
   }
 }

@@ -56,6 +56,38 @@ describe("dialling", () => {
     expect((await timed.run("up")).messages.at(-1)).toBe("error!: context deadline exceeded");
   });
 
+  test("and those of a delete", async () => {
+    let isThere = true;
+    const port = await listener((socket) => {
+      if (isThere) socket.pipe(connect(sshd.port, "127.0.0.1")).pipe(socket);
+      else socket.destroy();
+    });
+    const timed = stackOf({
+      connection: connection({ port, dialErrorLimit: -1 }),
+      create: "true",
+      delete: "true",
+    });
+    timed.options = { customTimeouts: { delete: "1s" } };
+    expect((await timed.run("up")).error).toBe("");
+    isThere = false;
+    expect((await timed.run("destroy")).messages.at(-1)).toBe("error!: context deadline exceeded");
+  });
+
+  // So components/has-to-answer.ts.
+  test("but no handshake in which nobody answers", async () => {
+    let hungUp = 0;
+    const port = await listener((socket) => {
+      setTimeout(() => {
+        hungUp = performance.now();
+        socket.destroy();
+      }, 3000);
+    });
+    const timed = stackOf({ connection: connection({ port }), create: "true" });
+    timed.options = { customTimeouts: { create: "1s" } };
+    await timed.run("up");
+    expect(hungUp).toBeGreaterThan(0);
+  });
+
   test("cancelling ends the retries", async () => {
     const cancel = new AbortController();
     const port = await listener((socket) => {
