@@ -88,6 +88,7 @@ describe("rotation of all keys", () => {
   let builds: LongBuild[];
   let preview: string;
   let fetches: Fetch[];
+  let said: string;
   let slowFetch: SlowFetch;
   let slowLogin: SlowLogin;
   let began: number;
@@ -140,10 +141,15 @@ describe("rotation of all keys", () => {
     slowFetch = await SlowFetch.begin(home(), "pai");
     slowLogin = await SlowLogin.begin(home(), "pai");
     began = Date.now();
-    const update = workDuring(home(), hosts, () => home().up());
-    await until(async () => !(await keysOf(home(), "pai")).includes(bare(old.pai.publicKey)), {
+    const update = workDuring(home(), hosts, async () => {
+      said = (await home().up()).stdout;
+    });
+    // Of the step that takes the old key away.
+    const waits = async () =>
+      (await home().tryOn("kalaw", "ls /run/nixos-cache-work.*/waits")).code;
+    await until(async () => (await waits()) === 0, {
       seconds: 120,
-      otherwise: () => "the old key is not revoked",
+      otherwise: () => "nothing waits for the fetch that is under way",
     });
     await slowFetch.hurry();
     work = await update;
@@ -167,6 +173,7 @@ describe("rotation of all keys", () => {
 
   test("a fetch that began with the old key comes to its end", async () => {
     expect(await slowFetch.end()).toBe("whole");
+    expect(said).toContain("a fetch that began with the old key has up to a minute to end");
   });
 
   test("a login that began before the rotation, and shows its key after it, is let in", async () => {
