@@ -4,12 +4,13 @@ import { CacheServer } from "./components/cache-server.ts";
 import { canHaveToAnswer } from "./components/has-to-answer.ts";
 import type { MachineArgs } from "./components/machine-args.ts";
 import { thisStack } from "./components/owner.ts";
+import { takenSteps } from "./components/taken-steps.ts";
 import { ConfigError, namespace } from "./config/config-error.ts";
 import { type MachineSettings, machinesOf } from "./config/machines.ts";
 import { checkOperatorLogin } from "./config/operator-login.ts";
 import { rotationOf } from "./config/rotation.ts";
 import { parseStackConfig } from "./config/stack-config.ts";
-import { driftInWords, driftOf } from "./machine/drift.ts";
+import { driftInWords, driftOf, isAway } from "./machine/drift.ts";
 import type { Observation } from "./machine/observation.ts";
 import { observeAll } from "./machine/observe.ts";
 import { sshLogin } from "./machine/ssh-login.ts";
@@ -24,8 +25,13 @@ const login = {
 // Before anything is declared: what has drifted on a machine decides which of its steps are taken again.
 const observed = config.observe ? await observe() : new Map<string, Observation>();
 
+// Of a machine that is left alone, what the state has is kept, and no more is tried.
+const isOff = (name: string) => isAway(observed.get(name), mayBeOff(name));
+const isLeft = (name: string) => config.clients[name]?.gone === true || isOff(name);
+const taken = Object.keys(config.clients).some(isLeft) ? await takenSteps() : undefined;
+
 // Whether an update asks those machines once more that did not answer now.
-const isSilent = (name: string) => observed.get(name)?.state === "unknown";
+const isSilent = (name: string) => observed.get(name)?.state === "unknown" && !isOff(name);
 const asksAgain = [...observed.keys()].some(isSilent) && (await canHaveToAnswer());
 
 const caches = new Map(
@@ -51,6 +57,9 @@ const machines = Object.entries(config.clients).map(
         priority: client.priority,
         rotation: rotationOf({ ...config, own: client.rotation }),
         gone: client.gone,
+        mayBeOff: client.mayBeOff,
+        away: isOff(name),
+        taken,
       }),
     ] as const,
 );
@@ -82,6 +91,10 @@ export const settings = Object.fromEntries(
   ]),
 );
 
+function mayBeOff(name: string): boolean {
+  return config.clients[name]?.mayBeOff ?? false;
+}
+
 /** Looks at every machine, and tells the person what is not as it should be. */
 async function observe(): Promise<Map<string, Observation>> {
   const addresses = [...machinesOf(config)].map(
@@ -92,7 +105,7 @@ async function observe(): Promise<Map<string, Observation>> {
     login: sshLogin(config),
   }));
   for (const [name, observation] of observations) {
-    for (const { severity, text } of driftInWords(name, observation)) {
+    for (const { severity, text } of driftInWords(name, observation, mayBeOff(name))) {
       await pulumi.log[severity](text);
     }
   }

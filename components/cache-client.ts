@@ -1,11 +1,11 @@
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 import { generateSshKeypair, sshFingerprint } from "../keys/ssh-key.ts";
-import { gone, priority, rotation } from "../machine/argument-schemas.ts";
+import { gone, mayBeOff, priority, rotation } from "../machine/argument-schemas.ts";
 import { shellWord } from "../machine/shell-word.ts";
 import { CacheServer } from "./cache-server.ts";
 import { type ArgumentSchemas, checkedArgs, machineArgs } from "./checked-args.ts";
-import { Machine } from "./machine.ts";
+import { type Declared, Machine, type Step } from "./machine.ts";
 import type { MachineArgs } from "./machine-args.ts";
 import {
   type ClientSettings,
@@ -15,6 +15,7 @@ import {
   settingsJson,
 } from "./settings.ts";
 import { storedKeypair } from "./stored-keypair.ts";
+import type { TakenSteps } from "./taken-steps.ts";
 
 export interface CacheClientArgs extends MachineArgs {
   /** The cache it fetches from, or several. Passing it orders the rebuilds: server first. */
@@ -32,6 +33,22 @@ export interface CacheClientArgs extends MachineArgs {
    * @default false
    */
   gone?: boolean | undefined;
+  /**
+   * The machine is not always on, like a laptop: what is taken away on it later may have to wait. See `away`.
+   * @default false
+   */
+  mayBeOff?: boolean | undefined;
+  /**
+   * The machine is off now, and will be back: what has to be done there is left for the next update, and no key that it may
+   * have is revoked. Needs `taken`. See `isAway`.
+   * @default false
+   */
+  away?: boolean | undefined;
+  /**
+   * What the stack's state has (`takenSteps`). Of a machine that is away or gone nothing else is tried.
+   * @default not known
+   */
+  taken?: TakenSteps | undefined;
 }
 
 /**
@@ -62,6 +79,7 @@ export class CacheClient extends pulumi.ComponentResource {
     this.#name = name;
     const servers = [checked.server].flat();
     const gone = checked.gone ?? false;
+    const left = gone || checked.away ? { forGood: gone, taken: checked.taken } : undefined;
     const rotation = checked.rotation ?? "1";
     const key = storedKeypair(
       `${name}-key`,
@@ -84,10 +102,16 @@ export class CacheClient extends pulumi.ComponentResource {
     if (gone) {
       pulumi.log.warn(`${name} is gone: it has no access any more; what stands on it stays.`, this);
     }
-    const machine = new Machine(name, checked, this, { abandoned: gone });
+    const machine = new Machine(name, checked, this, left);
     const authorizations = gone
       ? []
-      : servers.map((server) => this.#onServer(server, "authorization", "authorize", server.ready));
+      : servers.map((server) =>
+          this.#onServer(server, "authorization", {
+            run: "authorize",
+            undo: "revoke",
+            after: [server.ready],
+          }),
+        );
     const ready = machine.role({
       role: "client",
       settings: this.settings.apply(settingsJson),
@@ -104,8 +128,13 @@ export class CacheClient extends pulumi.ComponentResource {
     // an update that ends early leaves the client with keys that work. Of all its steps this is the first to be undone: access ends even
     // where the client's machine cannot be reached.
     for (const server of gone ? [] : servers) {
-      const run = pulumi.interpolate`access ${server.signingKeyName.apply(shellWord)}`;
-      this.#onServer(server, "access", run, ready);
+      this.#onServer(server, "access", {
+        run: pulumi.interpolate`access ${server.signingKeyName.apply(shellWord)}`,
+        // Of a machine that may be off, the first step that is undone says what to do if it is.
+        undo: checked.mayBeOff ? "revoke --client-may-be-off" : "revoke",
+        after: [ready],
+        left,
+      });
     }
 
     this.registerOutputs({
@@ -119,15 +148,12 @@ export class CacheClient extends pulumi.ComponentResource {
   /** A step on a server, about this client's key there. */
   #onServer(
     server: CacheServer,
-    step: "authorization" | "access",
-    run: pulumi.Input<string>,
-    after: pulumi.Resource,
-  ): pulumi.Resource {
-    return server.machine.step(`${this.#name}-${step}-${server.name}`, {
-      run,
-      undo: "revoke",
+    name: "authorization" | "access",
+    step: Pick<Step, "run" | "undo" | "after" | "left">,
+  ): Declared {
+    return server.machine.step(`${this.#name}-${name}-${server.name}`, {
+      ...step,
       stdin: pulumi.interpolate`${this.publicKey}\n`,
-      after: [after],
       part: "authorizations",
       of: this,
     });
@@ -161,6 +187,8 @@ const isServer = z.custom((value) => value instanceof CacheServer, {
   error: "is no CacheServer: pass the one that it fetches from",
 });
 
+const away = z.boolean({ error: "is neither true nor false: write what isAway returns" });
+
 const clientArgs: ArgumentSchemas = {
   inputs: {
     ...machineArgs.inputs,
@@ -174,5 +202,8 @@ const clientArgs: ArgumentSchemas = {
       z.array(isServer).min(1, "is empty: pass the CacheServer that it fetches from"),
     ),
     gone: gone.optional(),
+    mayBeOff: mayBeOff.optional(),
+    away: away.optional(),
+    taken: z.instanceof(Set, { error: "is no set: write what takenSteps returns" }).optional(),
   },
 };

@@ -3,7 +3,7 @@ import { generateSigningKeypair } from "../keys/signing-key.ts";
 import { hostName, onlyOurKeys, port, rotation } from "../machine/argument-schemas.ts";
 import { bareHostKey, checkedHostKey } from "../machine/host-key.ts";
 import { type ArgumentSchemas, checkedArgs, machineArgs } from "./checked-args.ts";
-import { Machine } from "./machine.ts";
+import { type Declared, Machine } from "./machine.ts";
 import type { MachineArgs } from "./machine-args.ts";
 import { type ServerSettings, settingsJson } from "./settings.ts";
 import { storedKeypair } from "./stored-keypair.ts";
@@ -52,7 +52,7 @@ export class CacheServer extends pulumi.ComponentResource {
   /** The name of the signing key, for a client to say that it trusts it. @internal */
   readonly signingKeyName: pulumi.Output<string>;
   /** What a client has to wait for: the machine serves, and goes on doing so. @internal */
-  readonly ready: pulumi.Resource;
+  readonly ready: Declared;
 
   /** @throws pulumi.InputPropertiesError with a line for every argument that is wrong */
   constructor(name: string, args: CacheServerArgs, opts?: pulumi.ComponentResourceOptions) {

@@ -1,4 +1,4 @@
-export { type Drift, driftInWords, driftOf } from "../machine/drift.ts";
+export { type Drift, driftInWords, driftOf, isAway } from "../machine/drift.ts";
 export { observeAll } from "../machine/observe.ts";
 export { sshLogin } from "../machine/ssh-login.ts";
 export { CacheClient, type CacheClientArgs } from "./cache-client.ts";
@@ -7,3 +7,4 @@ export type { ConnectionArgs } from "./connection.ts";
 export { canHaveToAnswer } from "./has-to-answer.ts";
 export type { MachineArgs } from "./machine-args.ts";
 export { thisStack } from "./owner.ts";
+export { type TakenSteps, takenSteps } from "./taken-steps.ts";

@@ -23,6 +23,10 @@ import { hasToAnswer } from "./has-to-answer.ts";
 import type { MachineArgs } from "./machine-args.ts";
 import { ownerOf } from "./owner.ts";
 import { showPlan } from "./plan.ts";
+import { isTaken, type TakenSteps } from "./taken-steps.ts";
+
+/** A step; none where it is left for later. */
+export type Declared = pulumi.Resource | undefined;
 
 /** One call of the helper on a machine, and the one that undoes it (see machine/helper/main.sh). */
 export interface Step {
@@ -33,11 +37,21 @@ export interface Step {
   /** Text for the helper. The only way for a secret. */
   stdin: pulumi.Input<string>;
   /** What comes before this step, besides the helper itself. */
-  after?: pulumi.Resource[];
+  after?: Declared[];
   /** What it is taken again for, once that has drifted. */
   part: Part;
   /** The component whose step it is. @default the machine's own */
   of?: pulumi.ComponentResource;
+  /** It waits for another machine, which is left alone now. */
+  left?: Left | undefined;
+}
+
+/** How a machine is left alone that cannot be contacted: its steps stay as they are in the state. */
+export interface Left {
+  /** Nothing is cleaned up on it either, when its steps are taken away. */
+  forGood: boolean;
+  /** The steps that are in the state; others are not declared, for the engine would take them. @default all */
+  taken?: TakenSteps | undefined;
 }
 
 /** What the steps that make a machine a server or a client have in common. */
@@ -46,14 +60,14 @@ export interface RoleSteps {
   /** The settings, one line of JSON. */
   settings: pulumi.Output<string>;
   /** What comes before the machine is rebuilt. */
-  after?: pulumi.Resource[];
+  after?: Declared[];
   /** The step that brings the role's keys: it also confirms the rebuild. The helper gets the settings, then these. */
   keys: {
     name: "signing" | "identity";
     /** A word for the helper, as in `signing NAME`; a change of it replaces the step. */
     word?: pulumi.Input<string>;
     stdin: pulumi.Input<string>;
-    after?: pulumi.Resource[];
+    after?: Declared[];
   };
 }
 
@@ -62,35 +76,32 @@ export class Machine {
   readonly #name: string;
   readonly #args: MachineArgs;
   readonly #component: pulumi.ComponentResource;
-  readonly #abandoned: boolean;
+  readonly #left: Left | undefined;
   readonly #drift: Drift;
   readonly #options: pulumi.Output<MachineOptions>;
   /** Before each step, where the machine has to answer first. */
   readonly #hooks: pulumi.ResourceHookBinding | undefined;
-  readonly #helper: pulumi.Resource;
+  readonly #helper: pulumi.Resource | undefined;
 
   /**
    * Puts the helper on the machine, as the resource `<name>-helper`.
    * @param component whose machine it is
-   * @param abandoned the machine is not contacted any more, neither to change it nor to clean up
+   * @param left the machine is not contacted now
    */
-  constructor(
-    name: string,
-    args: MachineArgs,
-    component: pulumi.ComponentResource,
-    { abandoned = false } = {},
-  ) {
+  constructor(name: string, args: MachineArgs, component: pulumi.ComponentResource, left?: Left) {
     this.#name = name;
     this.#args = args;
     this.#component = component;
-    this.#abandoned = abandoned;
+    this.#left = left;
     this.#drift = args.drift ?? noDrift;
     const { rebuild, confirmWithin, onlyOurs, takeOver } = args;
     this.#options = pulumi.output({ rebuild, confirmWithin, onlyOurs, takeOver });
     this.#hooks = args.hasToAnswer ? hasToAnswer(name, args.connection) : undefined;
     const reason = this.#reason("helper");
+    const helper = `${name}-helper`;
+    if (!isDeclared("command:remote:CopyToRemote", helper, left)) return;
     this.#helper = new remote.CopyToRemote(
-      `${name}-helper`,
+      helper,
       {
         connection: commandConnection(args.connection),
         // Files by their paths: the engine keeps their hash in the state, and not the text.
@@ -102,21 +113,21 @@ export class Machine {
         remotePath: pulumi.output(args.connection.user).apply(helperFolder),
         ...(reason !== undefined && { triggers: [reason] }),
       },
-      { parent: component, ...this.#resourceOptions(reason, "triggers") },
+      { parent: component, ...this.#resourceOptions(reason, "triggers", left) },
     );
   }
 
-  /** Declares a step on this machine, as a child of its component. */
-  step(name: string, { after = [], of = this.#component, ...step }: Step): remote.Command {
+  /** Declares a step on this machine, as a child of its component. @returns none where it is left for later */
+  step(name: string, { after = [], of = this.#component, ...step }: Step): Declared {
     return this.#command(name, step, of, after);
   }
 
   /**
    * Declares the two steps that make a machine a server or a client: the first writes its settings and rebuilds,
    * which the machine takes back unless the second confirms it over a new connection, and brings the keys.
-   * @returns what to wait for
+   * @returns what to wait for; none where it is left for later
    */
-  role({ role, settings, after = [], keys }: RoleSteps): pulumi.Resource {
+  role({ role, settings, after = [], keys }: RoleSteps): Declared {
     const words = this.#options.apply(
       (options) => `--module ${moduleVersion} ${optionWords(options)}`,
     );
@@ -131,7 +142,7 @@ export class Machine {
       this.#component,
       after,
     );
-    if (this.#args.plan && !this.#abandoned) {
+    if (this.#args.plan && this.#left === undefined) {
       showPlan(this.#name, this.#args.connection, this.#options, role, settings, this.#component);
     }
     const word =
@@ -167,6 +178,7 @@ export class Machine {
       part,
       also = part,
       dialErrorLimit,
+      left = this.#left,
     }: {
       run: pulumi.Input<string>;
       undo: pulumi.Input<string>;
@@ -175,10 +187,12 @@ export class Machine {
       part: Part;
       also?: Part;
       dialErrorLimit?: pulumi.Input<number>;
+      left?: Left | undefined;
     },
     component: pulumi.ComponentResource,
-    after: pulumi.Resource[],
-  ): remote.Command {
+    after: Declared[],
+  ): Declared {
+    if (!isDeclared("command:remote:Command", name, left)) return undefined;
     const call = (call: typeof callHelper, words: pulumi.Input<string>) =>
       pulumi
         .all([words, ownerOf(component, this.#component), this.#args.connection.user])
@@ -199,8 +213,8 @@ export class Machine {
       },
       {
         parent: component,
-        dependsOn: [this.#helper, ...after],
-        ...this.#resourceOptions(reason, "create"),
+        dependsOn: [this.#helper, ...after].filter((resource) => resource !== undefined),
+        ...this.#resourceOptions(reason, "create", left),
       },
     );
   }
@@ -218,17 +232,26 @@ export class Machine {
   #resourceOptions(
     reason: string | undefined,
     changed: "create" | "triggers",
+    left: Left | undefined,
   ): pulumi.CustomResourceOptions {
-    if (this.#abandoned) return { retainOnDelete: true, ignoreChanges: ["*"] };
+    // Of a command they end the dialling alone: what has begun goes on. To undo something nobody waits for a machine that
+    // goes back.
+    const customTimeouts = {
+      delete: "30s",
+      ...(this.#args.silent && { create: "30s", update: "30s" }),
+    };
+    if (left !== undefined) {
+      const retainOnDelete = left.forGood && { retainOnDelete: true };
+      return { ignoreChanges: ["*"], customTimeouts, ...retainOnDelete };
+    }
     return {
+      customTimeouts,
       ...(reason === undefined && { ignoreChanges: [changed] }),
       ...(this.#hooks !== undefined && { hooks: this.#hooks }),
-      // Of a command they end the dialling alone: what has begun goes on. To undo something nobody waits for a machine that
-      // goes back.
-      customTimeouts: {
-        delete: "30s",
-        ...(this.#args.silent && { create: "30s", update: "30s" }),
-      },
     };
   }
+}
+
+function isDeclared(type: string, name: string, left: Left | undefined): boolean {
+  return left?.taken === undefined || isTaken(left.taken, type, name);
 }

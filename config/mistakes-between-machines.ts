@@ -13,6 +13,7 @@ export function mistakesBetweenMachines(config: StackConfig): string[] {
     ...machinesWithTwoNames(config),
     ...namesWithTwoMachines(config),
     ...rolesThatDiffer(config),
+    ...clientsThatMayNotBeOff(config),
   ];
 }
 
@@ -107,6 +108,20 @@ function rolesThatDiffer({ servers, clients }: StackConfig): string[] {
         ? []
         : `${namespace}:clients.${name}.${setting} is another than that of the server ${name}: write the same in both places`,
     );
+  });
+}
+
+/** Whether a machine is off shows in a look at it; and who fetches from a server needs it on. */
+function clientsThatMayNotBeOff({ servers, clients, observe }: StackConfig): string[] {
+  return Object.entries(clients).flatMap(([name, { mayBeOff }]) => {
+    const setting = `${namespace}:clients.${name}.mayBeOff`;
+    if (mayBeOff !== true) return [];
+    if (!observe) {
+      return `${setting} needs a look at each machine, which ${namespace}:observe turns off: take one of them out`;
+    }
+    return Object.hasOwn(servers, name)
+      ? `${setting} is for a machine that only fetches, and ${name} serves, too: take it out`
+      : [];
   });
 }
 

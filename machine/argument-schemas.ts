@@ -123,6 +123,8 @@ export const onlyOurKeys = yes("to end the access of keys that are not of this s
 
 export const gone = yes("if the machine is lost");
 
+export const mayBeOff = yes("if the machine is not always on, like a laptop");
+
 /** The message for a value that is not there, or of another type. */
 export function expected(wrong: string, advice: string): (issue: { input?: unknown }) => string {
   return ({ input }) => `${input === undefined ? "is missing" : wrong}: ${advice}`;

@@ -34,12 +34,25 @@ export function driftOf(observation: Observation | undefined, at: Date): Drift {
   }
 }
 
-/** What a person should hear about a machine; nothing of one that is as it should be, or new. */
+/** Whether a machine is off or elsewhere, as it may be: what has to be done there waits until it is back. */
+export function isAway(observation: Observation | undefined, mayBeOff: boolean): boolean {
+  return mayBeOff && observation?.state === "unknown" && observation.away === true;
+}
+
+/**
+ * What a person should hear about a machine; nothing of one that is as it should be, or new.
+ * @param mayBeOff whether that is to be expected
+ */
 export function driftInWords(
   name: string,
   observation: Observation,
+  mayBeOff = false,
 ): { severity: "warn" | "info"; text: string }[] {
   if (observation.state === "unknown") {
+    if (isAway(observation, mayBeOff)) {
+      const text = `${name} is off or elsewhere, as it may be: ${observation.reason}. What has to be done there is left for the next \`pulumi up\`; it keeps the access that it has.`;
+      return [{ severity: "warn", text }];
+    }
     const text = `${name}: could not be observed, so whether it has drifted is unknown: ${observation.reason}`;
     return [{ severity: "warn", text }];
   }

@@ -5,8 +5,8 @@ import { plainWords } from "./plain-words.ts";
 export type Observation =
   /** Nothing of ours is on it. */
   | { state: "new" }
-  /** Nobody can say; the reason in words. */
-  | { state: "unknown"; reason: string }
+  /** Nobody can say; the reason in words. `away`: the machine was not reached, so it may be off. */
+  | { state: "unknown"; reason: string; away?: true }
   | {
       state: "known";
       /** The parts that are not as they were left, each with what is wrong; none if all is well. */

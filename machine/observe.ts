@@ -3,7 +3,7 @@ import { callOnce, helperFolder, helperVersion, unpackHelper } from "./helper.ts
 import { type Observation, parseObservation } from "./observation.ts";
 import { plainWords } from "./plain-words.ts";
 import { quoted } from "./quoted.ts";
-import { runOverSsh, type SshAddress } from "./run-over-ssh.ts";
+import { NotReached, runOverSsh, type SshAddress } from "./run-over-ssh.ts";
 import type { SshLogin } from "./ssh-login.ts";
 
 /** Who looks: the stack, as organization/project/stack, and the operator's login. */
@@ -46,11 +46,13 @@ export async function observeAll(
 /**
  * Looks at one machine by a helper that comes with the question, so whatever helper is on it does not matter.
  * @param unpack the script that makes that helper's files
+ * @param seconds until the whole answer has to be there
  */
 export async function observe(
   { component, ...address }: ObservedMachine,
   { stack, login }: Observer,
   unpack = unpackHelper,
+  seconds = 15,
 ): Promise<Observation> {
   const words = `observe --owner ${quoted(stack)} --helper ${helperFolder(address.user)}`;
   try {
@@ -58,13 +60,14 @@ export async function observe(
       address,
       login,
       callOnce(words, address.user, unpack),
-      { stdin: unpack },
+      { stdin: unpack, seconds },
     );
     if (status === 0) return parseObservation(stdout, { helper: helperVersion, stack, component });
     const said = plainWords(sudoExplained(stderr, address.user));
     return { state: "unknown", reason: `the question ended with exit status ${status}: ${said}` };
   } catch (error) {
-    return { state: "unknown", reason: (error as Error).message };
+    const { message: reason } = error as Error;
+    return { state: "unknown", reason, ...(error instanceof NotReached && { away: true }) };
   }
 }
 

@@ -1,7 +1,7 @@
 import { connect } from "node:net";
 import ssh, { type AnyAuthMethod, Client, type ClientChannel } from "ssh2";
 import { bareHostKey, checkedHostKey } from "./host-key.ts";
-import { sshErrorInWords } from "./ssh-error.ts";
+import { isRefusal, sshErrorInWords } from "./ssh-error.ts";
 import type { SshLogin } from "./ssh-login.ts";
 
 /** A machine's sshd, and whom to be there. */
@@ -33,14 +33,22 @@ export interface RunOptions {
   seconds?: number;
 }
 
+/**
+ * The machine itself has said nothing: nobody with its host key was there, or nothing more came. So it may be off, or
+ * somewhere else. Not where it refuses the login, or answers wrongly.
+ */
+export class NotReached extends Error {
+  override name = "NotReached";
+}
+
 /** More than any answer needs, in characters; whatever prints without end is cut off. */
 const longestOutput = 1_000_000;
 
 /**
  * Runs one shell command on a machine, over an SSH connection of its own that is closed afterwards.
  * Which status it ends with is for the caller to judge.
- * @throws Error in words for a person, with nothing secret in them: no connection, another host key, no login, no
- *   answer in time, or a command that was cut off
+ * @throws Error in words for a person, with nothing secret in them: no login, or a command that was cut off; NotReached where
+ *   there was no connection, another host key, or no answer in time
  */
 export async function runOverSsh(
   address: SshAddress,
@@ -56,16 +64,20 @@ export async function runOverSsh(
   let limit: NodeJS.Timeout | undefined;
   try {
     return await new Promise((resolve, reject) => {
-      const fail = (words: string) => reject(new Error(words));
+      const notReached = (words: string) => reject(new NotReached(words));
       limit = setTimeout(
-        () => fail(`${host} port ${port} took more than ${seconds} seconds`),
+        () => notReached(`${host} port ${port} took more than ${seconds} seconds`),
         seconds * 1000,
       );
-      client.on("error", (error) => fail(sshErrorInWords(error, target)));
-      client.on("close", () => fail(`${host} port ${port} broke the connection off`));
+      client.on("error", (error) => {
+        const words = sshErrorInWords(error, target);
+        if (isRefusal(error)) reject(new Error(words));
+        else notReached(words);
+      });
+      client.on("close", () => notReached(`${host} port ${port} broke the connection off`));
       client.on("ready", () => {
         client.exec(command, (error, channel) => {
-          if (error) fail(sshErrorInWords(error, target));
+          if (error) reject(new Error(sshErrorInWords(error, target)));
           else collect(channel, stdin).then(resolve, reject);
         });
       });

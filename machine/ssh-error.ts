@@ -12,6 +12,11 @@ export interface SshTarget {
   hostKeyType: string;
 }
 
+/** Whether it was the login that failed, so that the machine itself was there. */
+export function isRefusal({ level }: SshError): boolean {
+  return level === "client-authentication" || level === "agent";
+}
+
 /** Why there was no connection, or no more, in words for a person; nothing in them is secret. */
 export function sshErrorInWords(
   { level, code, message }: SshError,

@@ -70,11 +70,18 @@ trusted_keys() {
   expected_lines authorized_keys | awk 'NF == 5 { print $3 }'
 }
 
-# All keys of the owner, and nobody else's.
+# All keys of the owner, and nobody else's. It is the first step that is undone, so it says what to do about others that
+# cannot be undone now.
 revoke() {
   cat >/dev/null
   [ -d "$data" ] || return 0
   keep_lines 0 '' other_lines '' "$owner"
+  if [ "$may_be_off" = yes ]; then
+    client=${owner#* }
+    client=${client%%@*}
+    say "the access of $client has ended; if it is off, what stands on it cannot be taken away now, and that fails: run the same again when it is on"
+    say "(if $client will not come back, put gone: true into its entry and run \`pulumi up\`, then the same again)"
+  fi
 }
 
 # lets_in_only_ours: whether the running system's nix-ssh knows no keys but those in our list.

@@ -7,6 +7,7 @@
 #   attribute        --attribute NAME of the flake's nixosConfigurations; empty: the host name
 #   confirm_within   --confirm-within SECONDS in which a change on trial has to be confirmed
 #   only_ours        --only-ours: yes; refuse a rebuild that would change more than the cache
+#   may_be_off       --client-may-be-off: yes; the client whose access ends is not always on
 #   helper_folder    --helper FOLDER where the helper should be, for `observe`
 # `--because WORDS` is for the person who reads the command, and `--module VERSION` makes a new module a new command.
 owner=
@@ -16,6 +17,7 @@ rebuild_from=
 attribute=
 confirm_within=60
 only_ours=no
+may_be_off=no
 helper_folder=
 
 read_options() {
@@ -28,6 +30,7 @@ read_options() {
       --attribute) attribute=${2-} && shift ;;
       --confirm-within) confirm_within=${2-} && shift ;;
       --only-ours) only_ours=yes ;;
+      --client-may-be-off) may_be_off=yes ;;
       --helper) helper_folder=${2-} && shift ;;
       --because | --module) shift ;;
       *) fail "the helper knows no option $1" ;;

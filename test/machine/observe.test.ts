@@ -106,7 +106,23 @@ describe("one machine", () => {
     expect(await answerOf("echo end", kalaw({ port }))).toEqual({
       state: "unknown",
       reason: `127.0.0.1 port ${port} refuses connections`,
+      away: true,
     });
+  });
+
+  test("is away where somebody else answers, or nobody more; not where it refuses the login itself", async () => {
+    const isAway = async (machine: SshAddress, script = "exec sleep 60", by = "operator") => {
+      const login = sshLogin({ privateKey: sshd.privateKey(by) });
+      const observation = await observe(machine, { ...observer(), login }, unpacking(script), 2);
+      return Reflect.get(observation, "away") ?? false;
+    };
+    expect(await isAway(kalaw({ hostKey: sshd.publicKey("stranger") }))).toBe(true);
+    expect(await isAway(kalaw({ host: "pai.invalid" }))).toBe(true);
+    expect(await isAway(kalaw())).toBe(true);
+    expect(await isAway(kalaw(), "echo rubbish")).toBe(false);
+    expect(await isAway(kalaw(), "exit 1")).toBe(false);
+    // Last, for sshd may refuse this address for a while then.
+    expect(await isAway(kalaw(), "", "stranger")).toBe(false);
   });
 });
 
@@ -131,6 +147,7 @@ describe("all machines", () => {
       expect(observation).toEqual({
         state: "unknown",
         reason: expect.stringContaining("closed the connection before the login"),
+        away: true,
       });
     }
   });

@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { CacheClient } from "../../components/cache-client.ts";
+import { CacheClient, type CacheClientArgs } from "../../components/cache-client.ts";
 import { CacheServer } from "../../components/cache-server.ts";
 import type { Drift, Part } from "../../machine/drift.ts";
 import {
@@ -293,6 +293,14 @@ describe("one server and one client", () => {
     }
   });
 
+  test("undone on a machine that is off, none dials for more than half a minute", async () => {
+    kalawAndPai();
+    for (const { type, name } of (await resources()).values()) {
+      if (type.startsWith("command:"))
+        expect(options.get(name)?.customTimeouts).toEqual({ delete: "30s" });
+    }
+  });
+
   test("are children of their component", async () => {
     const { kalaw, pai } = kalawAndPai();
     await resources();
@@ -418,6 +426,74 @@ test("a client that is gone loses its access, and its machine is left alone", as
   }
   // Should it turn up again, the key that was out of sight is not used again.
   expect(await value(pulumi.output(options.get("lost-key")?.replacementTrigger))).toBe("1, gone");
+});
+
+describe("a client that is away", () => {
+  function laptop(taken: string[], changes: Partial<CacheClientArgs> = {}): void {
+    const { kalaw } = kalawAndPai();
+    const connection = { host: "192.0.2.5", hostKey };
+    new CacheClient(
+      "desk",
+      { connection, server: kalaw, mayBeOff: true, away: true, taken: new Set(taken), ...changes },
+      record,
+    );
+  }
+  const desks = async () =>
+    [...(await resources()).keys()].filter((name) => name.startsWith("desk-")).sort();
+
+  test("and was never set up: its key is made and authorized, the rest is left for later", async () => {
+    laptop([]);
+    expect(await desks()).toEqual(["desk-authorization-kalaw", "desk-key"]);
+  });
+
+  test("and is set up: its steps stay as they are, and so does what would revoke its older keys", async () => {
+    laptop([
+      "command:remote:CopyToRemote::desk-helper",
+      ...["settings", "identity", "access-kalaw"].map(
+        (step) => `command:remote:Command::desk-${step}`,
+      ),
+    ]);
+    const left = ["desk-access-kalaw", "desk-helper", "desk-identity", "desk-settings"];
+    expect(await desks()).toEqual([...left, "desk-authorization-kalaw", "desk-key"].sort());
+    for (const name of left) {
+      expect(options.get(name)).toMatchObject({ ignoreChanges: ["*"] });
+      // Taken out of the settings later, it is cleaned up.
+      expect(options.get(name)?.retainOnDelete).toBeUndefined();
+    }
+    expect(options.get("desk-authorization-kalaw")?.ignoreChanges).toEqual(["create"]);
+    expect(options.get("desk-key")?.ignoreChanges).toEqual(["input"]);
+  });
+
+  test("and is set up in part: what is there stays, and nothing else is tried", async () => {
+    laptop([
+      "command:remote:CopyToRemote::desk-helper",
+      "command:remote:Command::desk-settings",
+      // Of another client.
+      "command:remote:Command::pai-identity",
+    ]);
+    expect(await desks()).toEqual([
+      "desk-authorization-kalaw",
+      "desk-helper",
+      "desk-key",
+      "desk-settings",
+    ]);
+    expect(await dependencies("desk-settings")).toEqual(["desk-helper", "kalaw-signing"]);
+  });
+
+  test("or gone before it was set up completely: nothing is tried there either", async () => {
+    laptop(["command:remote:CopyToRemote::desk-helper"], { away: false, gone: true });
+    expect(await desks()).toEqual(["desk-helper", "desk-key"]);
+    expect(options.get("desk-helper")).toMatchObject({ retainOnDelete: true });
+  });
+});
+
+test("the first step that is undone for a client that may be off says what to do if it is", async () => {
+  const { kalaw } = kalawAndPai();
+  const connection = { host: "192.0.2.5", hostKey };
+  new CacheClient("desk", { connection, server: kalaw, mayBeOff: true }, record);
+  const undo = async (step: string) => (await inputs(`desk-${step}-kalaw`))?.delete;
+  expect(await undo("access")).toContain("revoke --client-may-be-off --owner");
+  expect(await undo("authorization")).toContain("revoke --owner");
 });
 
 describe("drift", () => {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type Drift, driftInWords, driftOf, type Part } from "../../machine/drift.ts";
+import { type Drift, driftInWords, driftOf, isAway, type Part } from "../../machine/drift.ts";
 import { type Observation, otherHelper, parseObservation } from "../../machine/observation.ts";
 
 const helper = "a".repeat(64);
@@ -210,6 +210,31 @@ describe("what a person hears", () => {
         text: "pai: could not be observed, so whether it has drifted is unknown: the name pai.lan is not known",
       },
     ]);
+  });
+
+  test("of a machine that may be off: what it means that it is, and that alone", () => {
+    const off: Observation = {
+      state: "unknown",
+      reason: "there is no way to pai.lan port 22",
+      away: true,
+    };
+    const refused: Observation = { state: "unknown", reason: "it does not let root in" };
+    expect(driftInWords("pai", off, true)).toEqual([
+      {
+        severity: "warn",
+        text: "pai is off or elsewhere, as it may be: there is no way to pai.lan port 22. What has to be done there is left for the next `pulumi up`; it keeps the access that it has.",
+      },
+    ]);
+    expect(isAway(off, true)).toBe(true);
+    for (const [observation, mayBeOff] of [
+      [off, false],
+      [refused, true],
+    ] as const) {
+      expect(driftInWords("pai", observation, mayBeOff)[0]?.text).toMatch(/could not be observed/);
+      expect(isAway(observation, mayBeOff)).toBe(false);
+    }
+    for (const observation of [known(), { state: "new" } as const, undefined])
+      expect(isAway(observation, true)).toBe(false);
   });
 
   test("what has drifted, each once", () => {

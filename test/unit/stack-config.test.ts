@@ -179,7 +179,7 @@ describe("every mistake is named, with what to write instead", () => {
     [
       "a typo in a client",
       client({ priorty: 1 }),
-      "nixos-cache:clients.pai.priorty is no setting: write one of connection, servers, priority, rotation, gone, rebuild, confirmWithin, onlyOurs, takeOver",
+      "nixos-cache:clients.pai.priorty is no setting: write one of connection, servers, priority, rotation, gone, mayBeOff, rebuild, confirmWithin, onlyOurs, takeOver",
     ],
     [
       "a typo in a server",
@@ -189,7 +189,7 @@ describe("every mistake is named, with what to write instead", () => {
     [
       "a server's setting of a client",
       client({ onlyOurKeys: true }),
-      "nixos-cache:clients.pai.onlyOurKeys is no setting: write one of connection, servers, priority, rotation, gone, rebuild, confirmWithin, onlyOurs, takeOver",
+      "nixos-cache:clients.pai.onlyOurKeys is no setting: write one of connection, servers, priority, rotation, gone, mayBeOff, rebuild, confirmWithin, onlyOurs, takeOver",
     ],
     [
       "a typo in a connection",
@@ -333,6 +333,29 @@ describe("every mistake is named, with what to write instead", () => {
       "takeOver in words",
       client({ takeOver: 1 }),
       "nixos-cache:clients.pai.takeOver is neither true nor false: write true to take the machine over from another stack",
+    ],
+    [
+      "mayBeOff in words",
+      client({ mayBeOff: "yes" }),
+      "nixos-cache:clients.pai.mayBeOff is neither true nor false: write true if the machine is not always on, like a laptop",
+    ],
+    [
+      "a machine that may be off, where nobody looks",
+      { ...client({ mayBeOff: true }), observe: "false" },
+      "nixos-cache:clients.pai.mayBeOff needs a look at each machine, which nixos-cache:observe turns off: take one of them out",
+    ],
+    [
+      "a server that may be off",
+      {
+        servers: { kalaw, nas },
+        clients: { nas: { ...nas, servers: ["kalaw"], mayBeOff: true } },
+      },
+      "nixos-cache:clients.nas.mayBeOff is for a machine that only fetches, and nas serves, too: take it out",
+    ],
+    [
+      "a server's own mayBeOff",
+      server({ mayBeOff: true }),
+      "nixos-cache:servers.kalaw.mayBeOff is no setting: write one of connection, address, port, rotation, onlyOurKeys, rebuild, confirmWithin, onlyOurs, takeOver",
     ],
     [
       "two ways to rebuild one machine",
