@@ -19,6 +19,20 @@ export interface ConnectionArgs {
   privateKey?: pulumi.Input<string> | undefined;
   /** The passphrase of `privateKey`. */
   privateKeyPassword?: pulumi.Input<string> | undefined;
+  /** Through this host, which sees `host` and `port`; the login is the same in both places. @default directly */
+  jump?: pulumi.Input<JumpArgs> | undefined;
+}
+
+/** A jump host on the way to a machine: nothing is done there, but its sshd has to forward connections. */
+export interface JumpArgs {
+  /** Host name or address, as seen from the operator's computer. */
+  host: pulumi.Input<string>;
+  /** @default 22 */
+  port?: pulumi.Input<number> | undefined;
+  /** Needs no rights there. @default "root" */
+  user?: pulumi.Input<string> | undefined;
+  /** The jump host's own SSH host key, ed25519 or ECDSA: `ssh-ed25519 AAAA…`. */
+  hostKey: pulumi.Input<string>;
 }
 
 /**
@@ -29,20 +43,33 @@ export function commandConnection(
   args: ConnectionArgs,
   dialErrorLimit: pulumi.Input<number> = 5,
 ): types.input.remote.ConnectionArgs {
+  const { privateKey, privateKeyPassword, jump } = args;
+  const login = {
+    ...(privateKey !== undefined && { privateKey }),
+    ...(privateKeyPassword !== undefined && { privateKeyPassword }),
+  };
   return {
-    host: args.host,
-    port: args.port ?? 22,
-    user: args.user ?? "root",
-    // Of an Output it shows only late that it has none. Then this fails, and no step with it is registered.
-    hostKey: pulumi.output(args.hostKey).apply(checkedHostKey),
-    ...(args.privateKey !== undefined && { privateKey: args.privateKey }),
-    ...(args.privateKeyPassword !== undefined && { privateKeyPassword: args.privateKeyPassword }),
+    ...endpoint(args),
+    ...login,
     // 6 dials: a second of patience with an sshd that restarts, half a minute with a host that is off. Not
     // more: the plugin dials again after a failed login too, and sshd penalises that (sshd_config(5),
     // PerSourcePenalties).
     dialErrorLimit,
     perDialTimeout: 5,
+    ...(jump !== undefined && {
+      proxy: pulumi.output(jump).apply((known) => ({
+        ...endpoint(known),
+        ...login,
+        dialErrorLimit: 5,
+        perDialTimeout: 5,
+      })),
+    }),
   };
+}
+
+function endpoint({ host, port = 22, user = "root", hostKey }: ConnectionArgs | JumpArgs) {
+  // Of an Output it shows only late that it has no host key. Then this fails, and no step with it is registered.
+  return { host, port, user, hostKey: pulumi.output(hostKey).apply(checkedHostKey) };
 }
 
 /**

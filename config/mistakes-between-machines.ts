@@ -141,8 +141,10 @@ function sharedSettings({ connection, ...options }: Machine): Record<string, unk
 type Machine = StackConfig["servers" | "clients"][string];
 type Connection = Machine["connection"];
 
-function placeOf({ host, port = 22 }: Connection): string {
-  return `${host.toLowerCase()} port ${port}`;
+function placeOf({ jump, ...at }: Connection): string {
+  const place = ({ host, port = 22 }: Omit<Connection, "jump">) =>
+    `${host.toLowerCase()} port ${port}`;
+  return jump === undefined ? place(at) : `${place(at)} behind ${place(jump)}`;
 }
 
 /** Each name whose value stood under another name before, with that value and that other name. */

@@ -4,6 +4,7 @@ import {
   expected,
   gone,
   hostName,
+  jump,
   machineOptions,
   mayBeOff,
   onlyOurKeys,
@@ -170,16 +171,18 @@ function settingName(path: PropertyKey[]): string {
 }
 
 function settingsAt(path: PropertyKey[]): string[] {
-  const [group, , part] = path;
+  const [group, , part, inner] = path;
   const schema =
-    part === "connection"
-      ? connection
-      : part === "rebuild"
-        ? rebuild
-        : group === "servers"
-          ? server
-          : group === "clients"
-            ? client
-            : stackConfig;
+    inner === "jump"
+      ? jump
+      : part === "connection"
+        ? connection
+        : part === "rebuild"
+          ? rebuild
+          : group === "servers"
+            ? server
+            : group === "clients"
+              ? client
+              : stackConfig;
   return Object.keys(schema.shape);
 }

@@ -37,18 +37,28 @@ export const rotation = z.preprocess(
     .min(1, "is empty: write any word or number, like 2"),
 );
 
+const user = (who: string) =>
+  z
+    .string({ error: "is no text: write a user's name, like root" })
+    .regex(/^[A-Za-z_][A-Za-z0-9_.-]{0,30}$/, `is no user's name: write ${who}`);
+
+export const jump = z.strictObject(
+  {
+    host: hostName,
+    port: port.optional(),
+    user: user("whom your key lets in there").optional(),
+    hostKey,
+  },
+  { error: "is no group of settings: write { host: …, hostKey: … } of the jump host" },
+);
+
 export const connection = z.strictObject(
   {
     host: hostName,
     port: port.optional(),
-    user: z
-      .string({ error: "is no text: write a user's name, like root" })
-      .regex(
-        /^[A-Za-z_][A-Za-z0-9_.-]{0,30}$/,
-        "is no user's name: write root, or a user who may use sudo without a password",
-      )
-      .optional(),
+    user: user("root, or a user who may use sudo without a password").optional(),
     hostKey,
+    jump: jump.optional(),
   },
   { error: expected("is no group of settings", "write { host: …, hostKey: … }") },
 );

@@ -3,13 +3,19 @@ import { callOnce, helperFolder, helperVersion, unpackHelper } from "./helper.ts
 import { type Observation, parseObservation } from "./observation.ts";
 import { plainWords } from "./plain-words.ts";
 import { quoted } from "./quoted.ts";
-import { NotReached, runOverSsh, type SshAddress } from "./run-over-ssh.ts";
+import { runOverSsh } from "./run-over-ssh.ts";
+import { JumpHosts, NotReached, type SshAddress } from "./ssh-connection.ts";
 import type { SshLogin } from "./ssh-login.ts";
+
+/** Until a machine, or a jump host, has let the operator in. */
+const dialSeconds = 5;
 
 /** Who looks: the stack, as organization/project/stack, and the operator's login. */
 export interface Observer {
   stack: string;
   login: SshLogin;
+  /** Connections to jump hosts, to share. @default each machine's own */
+  jumpHosts?: JumpHosts;
 }
 
 /** Where a machine is, and whose it should be. */
@@ -28,19 +34,22 @@ export async function observeAll(
   observer: () => Observer,
 ): Promise<Map<string, Observation>> {
   const made = attempt(observer);
-  return new Map(
-    await Promise.all(
-      [...machines].map(
-        async ([name, address]) =>
-          [
-            name,
-            made instanceof Error
-              ? { state: "unknown", reason: made.message }
-              : await observe(address, made),
-          ] as [string, Observation],
+  const done = new AbortController();
+  let jumpHosts: JumpHosts | undefined;
+  const look = async (address: ObservedMachine): Promise<Observation> => {
+    if (made instanceof Error) return { state: "unknown", reason: made.message };
+    jumpHosts ??= new JumpHosts({ login: made.login, dialSeconds, signal: done.signal });
+    return observe(address, { ...made, jumpHosts });
+  };
+  try {
+    return new Map(
+      await Promise.all(
+        [...machines].map(async ([name, address]) => [name, await look(address)] as const),
       ),
-    ),
-  );
+    );
+  } finally {
+    done.abort();
+  }
 }
 
 /**
@@ -50,7 +59,7 @@ export async function observeAll(
  */
 export async function observe(
   { component, ...address }: ObservedMachine,
-  { stack, login }: Observer,
+  { stack, login, jumpHosts }: Observer,
   unpack = unpackHelper,
   seconds = 15,
 ): Promise<Observation> {
@@ -60,7 +69,7 @@ export async function observe(
       address,
       login,
       callOnce(words, address.user, unpack),
-      { stdin: unpack, seconds },
+      { stdin: unpack, dialSeconds, seconds, jumpHosts },
     );
     if (status === 0) return parseObservation(stdout, { helper: helperVersion, stack, component });
     const said = plainWords(sudoExplained(stderr, address.user));

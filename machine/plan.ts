@@ -2,7 +2,8 @@ import { sudoExplained } from "./as-root.ts";
 import { callOnce, unpackHelper } from "./helper.ts";
 import { type MachineOptions, optionWords } from "./options.ts";
 import { printable } from "./printable.ts";
-import { runOverSsh, type SshAddress } from "./run-over-ssh.ts";
+import { runOverSsh } from "./run-over-ssh.ts";
+import type { SshAddress } from "./ssh-connection.ts";
 import type { SshLogin } from "./ssh-login.ts";
 
 /** A machine, and what would be done there. */

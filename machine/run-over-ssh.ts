@@ -1,20 +1,13 @@
-import { connect } from "node:net";
-import ssh, { type AnyAuthMethod, Client, type ClientChannel } from "ssh2";
-import { bareHostKey, checkedHostKey } from "./host-key.ts";
-import { isRefusal, sshErrorInWords } from "./ssh-error.ts";
+import type { ClientChannel } from "ssh2";
+import {
+  brokenOff,
+  failure,
+  JumpHosts,
+  NotReached,
+  openSsh,
+  type SshAddress,
+} from "./ssh-connection.ts";
 import type { SshLogin } from "./ssh-login.ts";
-
-/** A machine's sshd, and whom to be there. */
-export interface SshAddress {
-  /** Host name or address. */
-  host: string;
-  /** @default 22 */
-  port?: number | undefined;
-  /** @default "root" */
-  user?: string | undefined;
-  /** The only host key that it may have, `type base64`, ed25519 or ECDSA; a comment may follow. */
-  hostKey: string;
-}
 
 /** What a command has left. */
 export interface Ran {
@@ -27,18 +20,12 @@ export interface Ran {
 export interface RunOptions {
   /** Text for the command. The only way for a secret. */
   stdin?: string;
-  /** Seconds until the login is done. @default 5 */
+  /** Seconds until a login is done, at a jump host and at the machine. @default 5 */
   dialSeconds?: number;
   /** Seconds until all is done. @default 15 */
   seconds?: number;
-}
-
-/**
- * The machine itself has said nothing: nobody with its host key was there, or nothing more came. So it may be off, or
- * somewhere else. Not where it refuses the login, or answers wrongly.
- */
-export class NotReached extends Error {
-  override name = "NotReached";
+  /** Connections to jump hosts, to share with others. @default its own */
+  jumpHosts?: JumpHosts | undefined;
 }
 
 /** More than any answer needs, in characters; whatever prints without end is cut off. */
@@ -54,48 +41,30 @@ export async function runOverSsh(
   address: SshAddress,
   login: SshLogin,
   command: string,
-  { stdin = "", dialSeconds = 5, seconds = 15 }: RunOptions = {},
+  { stdin = "", dialSeconds = 5, seconds = 15, jumpHosts }: RunOptions = {},
 ): Promise<Ran> {
-  const { host, port = 22, user = "root" } = address;
-  const hostKey = parsedHostKey(address.hostKey);
-  const target = { host, port, user, hostKeyType: hostKey.type };
-  const client = new Client();
-  const socket = connect({ host, port, noDelay: true });
+  const { host, port = 22 } = address;
+  const done = new AbortController();
+  const dialling = { login, dialSeconds, signal: done.signal };
   let limit: NodeJS.Timeout | undefined;
   try {
     return await new Promise((resolve, reject) => {
-      const notReached = (words: string) => reject(new NotReached(words));
       limit = setTimeout(
-        () => notReached(`${host} port ${port} took more than ${seconds} seconds`),
+        () => reject(new NotReached(`${host} port ${port} took more than ${seconds} seconds`)),
         seconds * 1000,
       );
-      client.on("error", (error) => {
-        const words = sshErrorInWords(error, target);
-        if (isRefusal(error)) reject(new Error(words));
-        else notReached(words);
-      });
-      client.on("close", () => notReached(`${host} port ${port} broke the connection off`));
-      client.on("ready", () => {
+      openSsh(address, dialling, jumpHosts ?? new JumpHosts(dialling)).then((client) => {
+        client.on("error", (error) => reject(failure(error, address)));
+        client.on("close", () => reject(brokenOff(address)));
         client.exec(command, (error, channel) => {
-          if (error) reject(new Error(sshErrorInWords(error, target)));
+          if (error) reject(new Error(failure(error, address).message));
           else collect(channel, stdin).then(resolve, reject);
         });
-      });
-      client.connect({
-        sock: socket,
-        username: user,
-        readyTimeout: dialSeconds * 1000,
-        // Of its host keys sshd shows the one of this type, so it is this key or none.
-        algorithms: { serverHostKey: [hostKey.type] },
-        hostVerifier: (shown: Buffer) => shown.equals(hostKey.blob),
-        authHandler: [method(login, user)],
-      });
+      }, reject);
     });
   } finally {
     clearTimeout(limit);
-    client.end();
-    // Not left to the other side, which may never close.
-    socket.destroySoon();
+    done.abort();
   }
 }
 
@@ -118,18 +87,4 @@ async function collect(channel: ClientChannel, stdin: string): Promise<Ran> {
     });
     channel.end(stdin);
   });
-}
-
-function parsedHostKey(line: string) {
-  const key = ssh.utils.parseKey(bareHostKey(checkedHostKey(line)));
-  if (key instanceof Error || Array.isArray(key)) {
-    throw new Error("the host key in the settings cannot be read");
-  }
-  return { type: key.type as "ssh-ed25519", blob: key.getPublicSSH() };
-}
-
-function method(login: SshLogin, username: string): AnyAuthMethod {
-  return "key" in login
-    ? { type: "publickey", username, key: login.key }
-    : { type: "agent", username, agent: login.agent };
 }

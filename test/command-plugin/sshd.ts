@@ -122,6 +122,8 @@ ${guest.name}:x:${guest.id}:${guest.id}::${this.home}:/bin/sh\n`,
       "LogLevel VERBOSE",
       "AcceptEnv GREETING",
       this.#sftp && `Subsystem sftp ${this.#sftp}`,
+      `Match User ${guest.name}`,
+      "AllowTcpForwarding no",
       "",
     ].join("\n");
   }

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vit
 import { helperVersion } from "../../machine/helper.ts";
 import { observe, observeAll } from "../../machine/observe.ts";
 import { planFor } from "../../machine/plan.ts";
-import type { SshAddress } from "../../machine/run-over-ssh.ts";
+import type { SshAddress } from "../../machine/ssh-connection.ts";
 import { sshLogin } from "../../machine/ssh-login.ts";
 import { freePort, Sshd } from "../command-plugin/sshd.ts";
 
@@ -150,6 +150,16 @@ describe("all machines", () => {
         away: true,
       });
     }
+  });
+
+  test("behind one jump host: one login there, for all", async () => {
+    const way = kalaw();
+    const logins = () => sshd.log.filter((line) => line.startsWith("Accepted publickey")).length;
+    const before = logins();
+    const machines = new Map(["kalaw", "pai"].map((name) => [name, kalaw({ jump: way })]));
+    const observations = await observeAll(machines, observer);
+    expect([...observations.values()]).toEqual([{ state: "new" }, { state: "new" }]);
+    expect(logins()).toBe(before + 3);
   });
 
   test("are unknown without a login", async () => {

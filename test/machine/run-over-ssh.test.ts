@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { until } from "../../dev/lab/until.ts";
-import { runOverSsh, type SshAddress } from "../../machine/run-over-ssh.ts";
+import { runOverSsh } from "../../machine/run-over-ssh.ts";
+import { NotReached, type SshAddress, type SshEndpoint } from "../../machine/ssh-connection.ts";
 import { sshLogin } from "../../machine/ssh-login.ts";
 import { freePort, Sshd } from "../command-plugin/sshd.ts";
 
@@ -192,6 +193,64 @@ describe("the host key", () => {
     [undefined as never, "connection.hostKey is missing"],
   ])("that is %s: nothing is dialled", async (hostKey, words) => {
     await expect(runOverSsh(address({ hostKey }), login(), "true")).rejects.toThrow(words);
+  });
+});
+
+describe("through a jump host", () => {
+  const jump = (changes: Partial<SshEndpoint> = {}) => address(changes);
+
+  test("with the same login in both places; both host keys count", async () => {
+    expect(await runOverSsh(address({ jump: jump() }), login(), "id -un")).toMatchObject({
+      stdout: "root\n",
+    });
+    const other = { hostKey: sshd.publicKey("stranger") };
+    await expect(runOverSsh(address({ jump: jump(other) }), login(), "true")).rejects.toThrow(
+      /^the jump host 127\.0\.0\.1 port \d+ has another host key than the one in the settings$/,
+    );
+    await expect(runOverSsh(address({ jump: jump(), ...other }), login(), "true")).rejects.toThrow(
+      /^127\.0\.0\.1 port \d+ has another host key than the one in the settings$/,
+    );
+  });
+
+  test("that cannot be reached, or from which there is no way: the machine was not reached", async () => {
+    const port = await freePort();
+    for (const [way, words] of [
+      [{ jump: jump({ port }) }, `the jump host 127.0.0.1 port ${port} refuses connections`],
+      [
+        { jump: jump(), port },
+        `there is no way from the jump host 127.0.0.1 to 127.0.0.1 port ${port}`,
+      ],
+    ] as const) {
+      const error = await runOverSsh(address(way), login(), "true").catch((error) => error);
+      expect(error).toBeInstanceOf(NotReached);
+      expect(error.message).toBe(words);
+    }
+  });
+
+  test("that forwards nothing: so it is, and the machine may be there", async () => {
+    const way = address({ jump: jump({ user: "guest" }) });
+    const error = await runOverSsh(way, login(), "true").catch((error) => error);
+    expect(error).not.toBeInstanceOf(NotReached);
+    expect(error.message).toMatch(
+      /^the jump host 127\.0\.0\.1 forwards nothing to 127\.0\.0\.1 port \d+: allow it there/,
+    );
+  });
+
+  test("to a machine that accepts and stays silent: it is not waited for", async () => {
+    const port = await listening(() => undefined);
+    await expect(
+      runOverSsh(address({ jump: jump(), port }), login(), "true", {
+        dialSeconds: 1,
+        seconds: 100,
+      }),
+    ).rejects.toThrow(`127.0.0.1 port ${port} did not answer in time`);
+  });
+
+  test("that refuses the login is named", async () => {
+    // Last: sshd may refuse this address for a while then.
+    await expect(runOverSsh(address({ jump: jump() }), login("stranger"), "true")).rejects.toThrow(
+      /^the jump host 127\.0\.0\.1 port \d+ does not let root in with this key$/,
+    );
   });
 });
 

@@ -70,7 +70,7 @@ test("an argument that is wrong is named, with its component, and no step is reg
       expect(steps.join("\n"), what).not.toMatch(/-(signing|identity|access-kalaw)$/m);
     }
   }
-});
+}, 30_000);
 
 test("all mistakes are told at once", () => {
   const make = () =>

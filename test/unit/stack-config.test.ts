@@ -194,7 +194,7 @@ describe("every mistake is named, with what to write instead", () => {
     [
       "a typo in a connection",
       login({ hostkey: "x" }),
-      "nixos-cache:servers.kalaw.connection.hostkey is no setting: write one of host, port, user, hostKey",
+      "nixos-cache:servers.kalaw.connection.hostkey is no setting: write one of host, port, user, hostKey, jump",
     ],
     [
       "a typo at the top",
