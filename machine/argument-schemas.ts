@@ -1,19 +1,41 @@
 /** What each argument of a machine may be: the same in the stack file and in a program that uses the components. */
-import { isIPv4 } from "node:net";
+import { isIPv4, isIPv6 } from "node:net";
 import { z } from "zod";
 import { complaintAboutHostKey, whereHostKeys } from "./host-key.ts";
 
 const noHostName =
-  "is no host name or IPv4 address: write it without user, port or scheme, like kalaw.lan";
+  "is no host name or IP address: write it without user, port, scheme, brackets or dot at the end, like kalaw.lan";
 
-/** A host name, or an IPv4 address, which every name is taken for whose last label is a number. */
+const label = "[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?";
+const name = new RegExp(`^(?=.{1,253}$)${label}(\\.${label})*$`);
+
+/** A host name, or an IP address. Every name is taken for an IPv4 address whose last label is a number. */
 export const hostName = z
-  .string({ error: expected("is no text", "write a host name or an IPv4 address") })
-  .regex(
-    /^(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$/,
-    noHostName,
-  )
-  .refine((text) => !/(^|\.)[0-9]+$/.test(text) || isIPv4(text), noHostName);
+  .string({ error: expected("is no text", "write a host name or an IP address") })
+  .superRefine((text, context) => {
+    const complaint = complaintAboutHost(text);
+    if (complaint !== undefined) context.addIssue({ code: "custom", message: complaint });
+  });
+
+function complaintAboutHost(text: string): string | undefined {
+  const [address = "", zone] = text.split("%");
+  if (isIPv6(address)) {
+    // Its zone is the name of a network card, another on each machine.
+    if (zone !== undefined || /^fe[89ab]/i.test(address)) {
+      return "is a link-local address, which means something else on each machine: write a host name, or another address";
+    }
+    // As a program writes it that reads it: ssh and Nix compare texts.
+    const plain = plainIPv6(address);
+    return address === plain ? undefined : `is not written as programs do: write ${plain}`;
+  }
+  const isName = name.test(text) && (!/(^|\.)[0-9]+$/.test(text) || isIPv4(text));
+  return isName ? undefined : noHostName;
+}
+
+/** The one way to write an IPv6 address (RFC 5952). */
+function plainIPv6(address: string): string {
+  return new URL(`ssh://[${address}]`).hostname.slice(1, -1);
+}
 
 export const port = z
   .int({ error: expected("is no port", "write a whole number from 1 to 65535, like 22") })

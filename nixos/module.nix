@@ -79,9 +79,10 @@ let
     fi
   '';
 
+  # Of an IPv6 address Nix gives ssh what is in the brackets, which is what the blocks below begin with.
   substituter =
     { address, priority, ... }:
-    "ssh://nix-ssh@${address}" + lib.optionalString (priority != null) "?priority=${toString priority}";
+    "ssh://nix-ssh@${if lib.hasInfix ":" address then "[${address}]" else address}" + lib.optionalString (priority != null) "?priority=${toString priority}";
 
   alias = { address, ... }: "${address}.nixos-cache";
   knownHosts = pkgs.writeText "nixos-cache-known-hosts" (
@@ -164,9 +165,12 @@ in
           {
             options = {
               address = mkOption {
-                type = types.strMatching "[A-Za-z0-9][A-Za-z0-9.-]*";
+                type = types.strMatching "[A-Za-z0-9_][A-Za-z0-9_.-]*|[0-9a-f:]*:[0-9a-f:]*";
                 default = name;
-                description = "Host name or IPv4 address of the server, as this machine resolves it; each server has its own.";
+                description = ''
+                  Host name or IP address of the server, as this machine resolves it; each server has its own. An IPv6 address
+                  stands without brackets, and as short as can be (RFC 5952).
+                '';
               };
               port = mkOption {
                 type = types.port;

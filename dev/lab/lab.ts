@@ -176,6 +176,11 @@ export class Lab {
     return this.network.address(this.host(host).name);
   }
 
+  /** Its IPv6 address. */
+  address6(host: string): string {
+    return this.network.address6(this.host(host).name);
+  }
+
   /** The public half of the host's own key, `ssh-ed25519 AAAA…`. */
   async hostKey(host: string): Promise<string> {
     const line = await readFile((await this.madeHost(host)).hostKeyFile, "utf8");

@@ -14,8 +14,8 @@ const nsfs = 0x6e736673;
  * cable (a veth pair) from each host's `eth0` to a port of the bridge that is named after the host.
  * The namespaces are mounted on files of `folder`; nothing of it is in the computer's own network.
  *
- * Addresses are from TEST-NET-1 (RFC 5737), which no real network uses. Two labs have the same ones
- * and never meet.
+ * Addresses are from TEST-NET-1 (RFC 5737) and 2001:db8::/32 (RFC 3849), which no real network uses. Two labs have the
+ * same ones and never meet.
  */
 export class Network {
   private readonly folder: string;
@@ -35,6 +35,11 @@ export class Network {
     return `192.0.2.${11 + this.hosts.indexOf(host)}`;
   }
 
+  /** Its IPv6 address. */
+  address6(host: string): string {
+    return `2001:db8::${(11 + this.hosts.indexOf(host)).toString(16)}`;
+  }
+
   /** What to put before a command so that it runs in the operator's or a host's network. */
   enter(owner: string): string[] {
     return ["nsenter", `--net=${this.namespace(owner)}`, "--"];
@@ -46,7 +51,12 @@ export class Network {
     await this.ensureNamespace(operator);
     if (!(await this.link(operator, operator)))
       await this.ip(operator, `link add ${operator} type bridge`);
-    await this.ip(operator, `addr replace 192.0.2.1/24 dev ${operator}`, `link set ${operator} up`);
+    await this.ip(
+      operator,
+      `addr replace 192.0.2.1/24 dev ${operator}`,
+      `addr replace 2001:db8::1/64 dev ${operator} nodad`,
+      `link set ${operator} up`,
+    );
     for (const host of this.hosts) {
       await this.ensureNamespace(host);
       await this.ensureCable(host);
@@ -91,6 +101,8 @@ export class Network {
   /** Gives the host's own end of the cable power or takes it away: a host that is off is silent. */
   async power(host: string, state: "up" | "down"): Promise<void> {
     await this.ip(host, `link set eth0 ${state}`);
+    // Which it has lost meanwhile.
+    if (state === "up") await this.ip(host, this.ensureAddress6(host));
   }
 
   async isPlugged(host: string): Promise<boolean> {
@@ -119,8 +131,17 @@ export class Network {
       const peer = ["peer", "name", "eth0", "address", mac, "netns", this.namespace(host)];
       await this.run(operator, ["ip", "link", "add", host, "type", "veth", ...peer]);
     }
-    await this.ip(host, `addr replace ${address}/24 dev eth0`, "link set eth0 up");
+    await this.ip(
+      host,
+      `addr replace ${address}/24 dev eth0`,
+      this.ensureAddress6(host),
+      "link set eth0 up",
+    );
     await this.ip(operator, `link set ${host} master ${operator} up`);
+  }
+
+  private ensureAddress6(host: string): string {
+    return `addr replace ${this.address6(host)}/64 dev eth0 nodad`;
   }
 
   private async link(owner: string, name: string): Promise<{ flags: string[] } | undefined> {

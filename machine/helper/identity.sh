@@ -49,7 +49,9 @@ read_patiently() {
 # read_probe IDENTITY KNOWN-HOSTS ADDRESS PORT: as user nix-ssh there. The words of a failure are in $log.
 read_probe() {
   probe=$(readlink -f "$current/etc/nixos-cache/probe")
-  options="-F none -i $1 -o UserKnownHostsFile=$2 -o HostName=$3 -p $4 -o HostKeyAlias=cache -o IdentitiesOnly=yes"
+  # A link-local address has a zone after a `%`, which ssh would expand.
+  host=$(printf '%s\n' "$3" | sed 's/%/%%/g')
+  options="-F none -i $1 -o UserKnownHostsFile=$2 -o HostName=$host -p $4 -o HostKeyAlias=cache -o IdentitiesOnly=yes"
   options="$options -o BatchMode=yes -o ConnectTimeout=10 -o StrictHostKeyChecking=yes -o GlobalKnownHostsFile=/dev/null"
   NIX_SSHOPTS="$options -o LogLevel=INFO" timeout 60 nix --extra-experimental-features nix-command \
     store dump-path --store ssh://nix-ssh@cache "$probe" >"$work/probe" 2>"$log" </dev/null || return

@@ -109,6 +109,9 @@ shows_host_key() {
 # is_heard ADDRESS PORT: what the step has said last has arrived: nothing is left in the socket's queue (ss(8),
 # Send-Q). A connection that was closed meanwhile says nothing about the network.
 is_heard() {
-  [ "$(ss --no-header --tcp --numeric state established dst "$1" dport = ":$2" |
+  peer=$1
+  # ss knows an IPv6 address by its brackets, and no zone.
+  case $peer in *:*) peer="[${peer%%\%*}]" ;; esac
+  [ "$(ss --no-header --tcp --numeric state established dst "$peer" dport = ":$2" |
     awk '{ queue += $2 } END { print queue + 0 }')" = 0 ]
 }

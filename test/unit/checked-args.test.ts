@@ -7,12 +7,13 @@ import type { Case } from "./declared-cases.ts";
 type Row = [component: Case["component"], path: string, value: unknown, words: string];
 
 const inputs: Row[] = [
-  ["server", "connection.host", "kalaw; id", "is no host name or IPv4 address"],
+  ["server", "connection.host", "kalaw; id", "is no host name or IP address"],
   ["server", "connection.host", undefined, "is missing"],
   ["server", "connection.port", "22", "is no port"],
   ["client", "connection.user", "me; id", "is no user's name"],
+  ["client", "connection.jump", { host: "gate; id" }, "is no host name or IP address"],
   ["client", "connection.privateKey", 5, "is no text"],
-  ["server", "address", "kalaw\nProxyCommand id", "is no host name or IPv4 address"],
+  ["server", "address", "kalaw\nProxyCommand id", "is no host name or IP address"],
   ["server", "port", 70000, "is no port"],
   ["server", "onlyOurKeys", "false", "is neither true nor false"],
   ["server", "rotation", { a: 1 }, "is no text"],
@@ -95,6 +96,6 @@ test.each(["", "kalaw;id", "a b", "a\nb", "-x", "$(id)", "büro", "x".repeat(64)
 
 test("a name that is no host name needs an address", () => {
   const hostKey = "ssh-ed25519 AAAA";
-  const make = () => new CacheServer("kalaw_1", { connection: { host: "kalaw", hostKey } });
-  expect(make).toThrow("kalaw_1: address is no host name");
+  const make = () => new CacheServer("kalaw.1", { connection: { host: "kalaw", hostKey } });
+  expect(make).toThrow("kalaw.1: address is no host name");
 });

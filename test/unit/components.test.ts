@@ -373,6 +373,27 @@ describe("a server", () => {
   });
 });
 
+test("through a jump host: each connection goes there first, with its host key and the same login", async () => {
+  const jump = { host: "gate.lan", user: "me", hostKey: pulumi.output(hostKey) };
+  const privateKey = pulumi.secret("operator's key");
+  const connection = { host: "192.0.2.3", hostKey, privateKey, jump };
+  new CacheServer("nas", { connection }, record);
+  for (const name of ["nas-helper", "nas-settings", "nas-signing"]) {
+    expect((await inputs(name))?.connection).toMatchObject({
+      host: "192.0.2.3",
+      proxy: {
+        host: "gate.lan",
+        port: 22,
+        user: "me",
+        hostKey,
+        privateKey: "operator's key",
+        dialErrorLimit: 5,
+        perDialTimeout: 5,
+      },
+    });
+  }
+});
+
 test("a client of two caches is authorized on both and knows both", async () => {
   const { kalaw } = kalawAndPai();
   const nas = new CacheServer(

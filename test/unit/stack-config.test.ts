@@ -52,6 +52,37 @@ describe("settings that are right", () => {
     });
   });
 
+  test.each([
+    "kalaw",
+    "kalaw.local",
+    "KALAW.lan",
+    "file_server.lan",
+    "pai.tail1234.ts.net",
+    "xn--hlaw-loa.example",
+    "100.64.0.7",
+    "2001:db8::b",
+    "fd7a:115c:a1e0::1",
+  ])("the name or address %s", (host) => {
+    const connection = { ...kalaw.connection, host };
+    const { servers } = parseStackConfig(
+      settings({ servers: { kalaw: { connection, address: host } } }),
+    );
+    expect(servers.kalaw).toEqual({ connection, address: host });
+  });
+
+  test("one address behind two jump hosts is two machines", () => {
+    const connection = (jump: string, key: string) => ({
+      host: "10.0.0.2",
+      hostKey: key,
+      jump: { host: jump, hostKey: `${hostKey} ${jump}` },
+    });
+    const servers = {
+      kalaw: { connection: connection("gate.lan", hostKey) },
+      nas: { connection: connection("door.lan", nasKey) },
+    };
+    expect(parseStackConfig(settings({ servers })).servers).toEqual(servers);
+  });
+
   test("of other namespaces are none of ours", () => {
     expect(parseStackConfig({ ...settings(), "aws:region": "eu" }).rotation).toBe("1");
   });
@@ -209,15 +240,55 @@ describe("every mistake is named, with what to write instead", () => {
     [
       "a bad host",
       login({ host: "root@kalaw" }),
-      "nixos-cache:servers.kalaw.connection.host is no host name or IPv4 address: write it without user, port or scheme, like kalaw.lan",
+      "nixos-cache:servers.kalaw.connection.host is no host name or IP address: write it without user, port, scheme, brackets or dot at the end, like kalaw.lan",
     ],
     ...["300.1.1.1", "1.2.3", "127.1", "10.0.0.01"].map(
       (host): [string, Record<string, unknown>, string] => [
         `the host ${host}`,
         login({ host }),
-        "nixos-cache:servers.kalaw.connection.host is no host name or IPv4 address: write it without user, port or scheme, like kalaw.lan",
+        "nixos-cache:servers.kalaw.connection.host is no host name or IP address: write it without user, port, scheme, brackets or dot at the end, like kalaw.lan",
       ],
     ),
+    ...["[fd00::1]", "kalaw.lan.", "ka law", "-kalaw", "ssh://kalaw", "kalaw:22", ""].map(
+      (host): [string, Record<string, unknown>, string] => [
+        `the host "${host}"`,
+        login({ host }),
+        "nixos-cache:servers.kalaw.connection.host is no host name or IP address: write it without user, port, scheme, brackets or dot at the end, like kalaw.lan",
+      ],
+    ),
+    ...[
+      ["FD00::0001", "fd00::1"],
+      ["2001:db8:0:0:1:0:0:1", "2001:db8::1:0:0:1"],
+    ].map(([host, plain]): [string, Record<string, unknown>, string] => [
+      `the host ${host}`,
+      login({ host }),
+      `nixos-cache:servers.kalaw.connection.host is not written as programs do: write ${plain}`,
+    ]),
+    ...["fe80::1", "fe80::1%eth0", "fd00::1%2"].map(
+      (address): [string, Record<string, unknown>, string] => [
+        `the address ${address}`,
+        server({ address }),
+        "nixos-cache:servers.kalaw.address is a link-local address, which means something else on each machine: write a host name, or another address",
+      ],
+    ),
+    [
+      "a typo in a jump host",
+      login({ jump: { host: "gate.lan", hostkey: "x" } }),
+      [
+        `nixos-cache:servers.kalaw.connection.jump.hostKey is missing: ${whereHostKeys}`,
+        "nixos-cache:servers.kalaw.connection.jump.hostkey is no setting: write one of host, port, user, hostKey",
+      ].join("\n"),
+    ],
+    [
+      "a jump host in one word",
+      login({ jump: "gate.lan" }),
+      "nixos-cache:servers.kalaw.connection.jump is no group of settings: write { host: …, hostKey: … } of the jump host",
+    ],
+    [
+      "a user of a jump host who can be none",
+      login({ jump: { host: "gate.lan", hostKey: nasKey, user: "me; id" } }),
+      "nixos-cache:servers.kalaw.connection.jump.user is no user's name: write whom your key lets in there",
+    ],
     [
       "a server whose name alone is no address",
       { servers: { 42: { connection: kalaw.connection } }, clients: {} },
@@ -237,7 +308,7 @@ describe("every mistake is named, with what to write instead", () => {
     [
       "no host",
       login({ host: undefined }),
-      "nixos-cache:servers.kalaw.connection.host is missing: write a host name or an IPv4 address",
+      "nixos-cache:servers.kalaw.connection.host is missing: write a host name or an IP address",
     ],
     [
       "a port out of range",
