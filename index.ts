@@ -5,6 +5,7 @@ import { canHaveToAnswer } from "./components/has-to-answer.ts";
 import type { MachineArgs } from "./components/machine-args.ts";
 import { thisStack } from "./components/owner.ts";
 import { takenSteps } from "./components/taken-steps.ts";
+import { checkAgent } from "./config/agent.ts";
 import { ConfigError, namespace } from "./config/config-error.ts";
 import { type MachineSettings, machinesOf } from "./config/machines.ts";
 import { checkOperatorLogin } from "./config/operator-login.ts";
@@ -15,11 +16,12 @@ import type { Observation } from "./machine/observation.ts";
 import { observeAll } from "./machine/observe.ts";
 import { sshLogin } from "./machine/ssh-login.ts";
 
-const config = readConfig();
+const config = await readConfig();
 const secrets = new pulumi.Config(namespace);
 const login = {
   privateKey: secrets.getSecret("privateKey"),
   privateKeyPassword: secrets.getSecret("privateKeyPassword"),
+  agentSocket: config.agentSocket,
 };
 
 // Before anything is declared: what has drifted on a machine decides which of its steps are taken again.
@@ -133,10 +135,11 @@ function cacheNamed(name: string): CacheServer {
 }
 
 /** A person's mistake is shown as it is, without a stack trace. */
-function readConfig() {
+async function readConfig() {
   try {
     const settings = parseStackConfig(pulumi.runtime.allConfig());
     checkOperatorLogin(settings);
+    await checkAgent(settings);
     return settings;
   } catch (error) {
     if (error instanceof ConfigError) {

@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
-import { connection, machineOptions } from "../machine/argument-schemas.ts";
+import { agentSocket, connection, machineOptions } from "../machine/argument-schemas.ts";
 
 /** What a component takes. */
 export interface ArgumentSchemas {
@@ -20,6 +20,7 @@ export const machineArgs: ArgumentSchemas = {
     connection: connection.extend({
       privateKey: pem.optional(),
       privateKeyPassword: z.string({ error: "is no text: write the passphrase" }).optional(),
+      agentSocket: agentSocket.optional(),
     }),
     ...machineOptions,
   },

@@ -19,6 +19,8 @@ export interface ConnectionArgs {
   privateKey?: pulumi.Input<string> | undefined;
   /** The passphrase of `privateKey`. */
   privateKeyPassword?: pulumi.Input<string> | undefined;
+  /** The path of the SSH agent's socket. @default SSH_AUTH_SOCK in the environment of `pulumi` */
+  agentSocket?: pulumi.Input<string> | undefined;
   /** Through this host, which sees `host` and `port`; the login is the same in both places. @default directly */
   jump?: pulumi.Input<JumpArgs> | undefined;
 }
@@ -43,10 +45,11 @@ export function commandConnection(
   args: ConnectionArgs,
   dialErrorLimit: pulumi.Input<number> = 5,
 ): types.input.remote.ConnectionArgs {
-  const { privateKey, privateKeyPassword, jump } = args;
+  const { privateKey, privateKeyPassword, agentSocket, jump } = args;
   const login = {
     ...(privateKey !== undefined && { privateKey }),
     ...(privateKeyPassword !== undefined && { privateKeyPassword }),
+    ...(agentSocket !== undefined && { agentSocketPath: agentSocket }),
   };
   return {
     ...endpoint(args),

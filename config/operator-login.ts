@@ -17,8 +17,12 @@ export interface Surroundings {
  * @throws ConfigError
  */
 export function checkOperatorLogin(
-  { privateKey, privateKeyPassword }: Pick<StackConfig, "privateKey" | "privateKeyPassword">,
-  { secretSettings, agentSocket }: Surroundings = surroundings(),
+  {
+    privateKey,
+    privateKeyPassword,
+    agentSocket: ownSocket,
+  }: Pick<StackConfig, "privateKey" | "privateKeyPassword" | "agentSocket">,
+  { secretSettings, agentSocket = ownSocket }: Surroundings = surroundings(),
 ): void {
   for (const [setting, value] of Object.entries({ privateKey, privateKeyPassword })) {
     const fullName = `${namespace}:${setting}`;
@@ -43,6 +47,11 @@ export function checkOperatorLogin(
       );
     }
     return;
+  }
+  if (ownSocket !== undefined) {
+    throw new ConfigError(
+      `${namespace}:agentSocket is for a login by an SSH agent, and privateKey is set: take one of them out`,
+    );
   }
   try {
     parsedPrivateKey(privateKey, privateKeyPassword);

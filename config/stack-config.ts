@@ -1,5 +1,6 @@
 import { z } from "zod";
 import {
+  agentSocket,
   connection,
   expected,
   gone,
@@ -66,6 +67,7 @@ const stackConfig = z.strictObject({
     .optional(),
   observe: yesOrNo.default(true),
   plan: yesOrNo.default(false),
+  agentSocket: agentSocket.optional(),
   privateKey: z.string().optional(),
   privateKeyPassword: z.string().optional(),
   servers: z

@@ -157,6 +157,10 @@ export const gone = yes("if the machine is lost");
 
 export const mayBeOff = yes("if the machine is not always on, like a laptop");
 
+const noSocket = "is no path of a socket: write the whole path, like /run/user/1000/ssh-agent";
+
+export const agentSocket = z.string({ error: noSocket }).regex(/^\/[^\p{Cc}]+$/u, noSocket);
+
 /** The message for a value that is not there, or of another type. */
 export function expected(wrong: string, advice: string): (issue: { input?: unknown }) => string {
   return ({ input }) => `${input === undefined ? "is missing" : wrong}: ${advice}`;

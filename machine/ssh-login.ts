@@ -6,20 +6,27 @@ export type SshLogin = { key: ParsedKey } | { agent: string };
 
 /**
  * The operator's login, parsed once for any number of connections.
- * @param privateKey the whole file (private-key.ts); without it the agent is asked
- * @param agentSocket path of the SSH agent's socket
+ * @param args.privateKey the whole file (private-key.ts); without it the agent is asked
+ * @param args.agentSocket path of the SSH agent's socket
+ * @param variable the same, where the operator has not said another
  * @throws Error in words for a person, never with the key in them
  */
 export function sshLogin(
   {
     privateKey,
     privateKeyPassword,
-  }: { privateKey?: string | undefined; privateKeyPassword?: string | undefined },
-  agentSocket: string | undefined = process.env.SSH_AUTH_SOCK,
+    agentSocket,
+  }: {
+    privateKey?: string | undefined;
+    privateKeyPassword?: string | undefined;
+    agentSocket?: string | undefined;
+  },
+  variable: string | undefined = process.env.SSH_AUTH_SOCK,
 ): SshLogin {
   if (privateKey !== undefined) return { key: parsed(privateKey, privateKeyPassword) };
-  if (!agentSocket) throw new Error("there is neither a private key nor an SSH agent");
-  return { agent: agentSocket };
+  const agent = agentSocket ?? variable;
+  if (!agent) throw new Error("there is neither a private key nor an SSH agent");
+  return { agent };
 }
 
 function parsed(privateKey: string, passphrase: string | undefined): ParsedKey {

@@ -394,6 +394,17 @@ test("through a jump host: each connection goes there first, with its host key a
   }
 });
 
+test("by an agent of another socket, at the jump host too", async () => {
+  const jump = { host: "gate.lan", hostKey };
+  const connection = { host: "192.0.2.3", hostKey, agentSocket: "/run/agent", jump };
+  new CacheServer("nas", { connection }, record);
+  const agentSocketPath = "/run/agent";
+  expect((await inputs("nas-signing"))?.connection).toMatchObject({
+    agentSocketPath,
+    proxy: { agentSocketPath },
+  });
+});
+
 test("a client of two caches is authorized on both and knows both", async () => {
   const { kalaw } = kalawAndPai();
   const nas = new CacheServer(

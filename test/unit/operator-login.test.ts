@@ -28,6 +28,14 @@ test("a secret key, one with its passphrase, or an agent will do", () => {
   checkOperatorLogin({}, { secretSettings: [], agentSocket: "/run/agent" });
 });
 
+test("an agent of another socket, but not beside a key", () => {
+  const agentSocket = "/run/agent";
+  checkOperatorLogin({ agentSocket }, { secretSettings: [], agentSocket: undefined });
+  expect(() => checkOperatorLogin({ privateKey: open, agentSocket }, both)).toThrow(
+    "nixos-cache:agentSocket is for a login by an SSH agent, and privateKey is set: take one of them out",
+  );
+});
+
 test("neither key nor agent", () => {
   expect(() => checkOperatorLogin({}, both)).toThrow(
     "nixos-cache:privateKey is missing and there is no SSH agent (SSH_AUTH_SOCK): " +

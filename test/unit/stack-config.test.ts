@@ -230,7 +230,7 @@ describe("every mistake is named, with what to write instead", () => {
     [
       "a typo at the top",
       { rotations: "2" },
-      "nixos-cache:rotations is no setting: write one of rotation, rotateEvery, observe, plan, privateKey, privateKeyPassword, servers, clients",
+      "nixos-cache:rotations is no setting: write one of rotation, rotateEvery, observe, plan, agentSocket, privateKey, privateKeyPassword, servers, clients",
     ],
     [
       "a bad machine name",
@@ -404,6 +404,11 @@ describe("every mistake is named, with what to write instead", () => {
       "takeOver in words",
       client({ takeOver: 1 }),
       "nixos-cache:clients.pai.takeOver is neither true nor false: write true to take the machine over from another stack",
+    ],
+    [
+      "an agent's socket that is no path",
+      { agentSocket: "~/agent" },
+      "nixos-cache:agentSocket is no path of a socket: write the whole path, like /run/user/1000/ssh-agent",
     ],
     [
       "mayBeOff in words",
