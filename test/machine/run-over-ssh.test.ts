@@ -212,6 +212,21 @@ describe("through a jump host", () => {
     );
   });
 
+  test("to an IPv6 address, and to it directly", async () => {
+    const inside = new Sshd("[::1]");
+    await inside.start();
+    onTestFinished(() => inside.stop());
+    const way = { host: "::1", port: inside.port, hostKey: inside.publicKey("host-ed25519") };
+    // Another operator's machine: its login is not the jump host's.
+    const own = sshLogin({ privateKey: inside.privateKey("operator") });
+    expect(await runOverSsh(way, own, "echo $SSH_CONNECTION")).toMatchObject({
+      stdout: expect.stringMatching(/^::1 \d+ ::1 \d+\n$/),
+    });
+    await expect(runOverSsh({ ...way, jump: jump() }, login(), "true")).rejects.toThrow(
+      `::1 port ${inside.port} does not let root in with this key`,
+    );
+  });
+
   test("that cannot be reached, or from which there is no way: the machine was not reached", async () => {
     const port = await freePort();
     for (const [way, words] of [
