@@ -85,11 +85,16 @@ export class LabStack {
   }
 
   /** The same, whatever its end. */
-  attempt(
-    args: readonly string[],
+  attempt(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
+    return this.command(["pulumi", ...args], options);
+  }
+
+  /** Any command in the stack's folder and environment, on the lab's network, whatever its end. */
+  command(
+    argv: readonly string[],
     { stdin, env, show = false }: RunOptions = {},
   ): Promise<Outcome> {
-    return outcome([...this.#lab.enter, "pulumi", ...args], {
+    return outcome([...this.#lab.enter, ...argv], {
       cwd: this.folder,
       env: { ...this.#env, ...env },
       show,

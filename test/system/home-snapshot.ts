@@ -114,7 +114,7 @@ async function filesThatMatter(after: Stage): Promise<string[]> {
   const list = ["ls-files", "--cached", "--others", "--exclude-standard"];
   const { stdout } = await execa("git", list, { cwd: checkout });
   const ground = /^(dev\/|test\/system\/home|package-lock\.json$)/;
-  const idle = /^(test|docs|dev\/bench)\/|\.md$/;
+  const idle = /^(test|docs|cli|dev\/bench)\/|\.md$/;
   return [...new Set(stdout.split("\n"))]
     .filter((file) => ground.test(file) || (after === "up" && !idle.test(file)))
     .filter((file) => file !== "" && !file.startsWith("dev/bench/"))
