@@ -2,8 +2,10 @@
 // `nixos-cache`: what people ask about their cache, beside what Pulumi does.
 import { Command, InvalidArgumentError } from "commander";
 import { ConfigError } from "../config/config-error.ts";
+import { doctor } from "./commands/doctor.ts";
 import { status } from "./commands/status.ts";
 import { tryIt } from "./commands/try.ts";
+import { PulumiError } from "./pulumi.ts";
 
 const program = new Command("nixos-cache")
   .description("A private NixOS binary cache over SSH: how it stands, and what to do about it.")
@@ -12,6 +14,14 @@ const program = new Command("nixos-cache")
     "\nRun it where you run pulumi: it acts on the stack that is selected there. `pulumi up` makes the changes.",
   )
   .showHelpAfterError();
+
+program
+  .command("doctor")
+  .description("everything that is wrong, and what to do about it; exit status 0 if nothing is")
+  .option("--json", "for programs: one line of JSON")
+  .action(async (options: { json?: boolean }) => {
+    if (!(await doctor(options))) process.exitCode = 1;
+  });
 
 program
   .command("status")
@@ -48,8 +58,12 @@ function seconds(text: string): number {
 }
 
 function inWords(error: Error): string {
+  // Ctrl-C at a question of `init`, all of which come before it writes.
+  if (error.name === "ExitPromptError") return "Nothing was written.";
   if (error instanceof ConfigError) {
     return `The stack's settings need a change:\n${error.message}`;
   }
-  return error.message;
+  return error instanceof PulumiError
+    ? `${error.message}\n\`nixos-cache doctor\` says more.`
+    : error.message;
 }
