@@ -3,6 +3,7 @@
 import { Command, InvalidArgumentError } from "commander";
 import { ConfigError } from "../config/config-error.ts";
 import { doctor } from "./commands/doctor.ts";
+import { type InitOptions, init } from "./commands/init.ts";
 import { status } from "./commands/status.ts";
 import { tryIt } from "./commands/try.ts";
 import { PulumiError } from "./pulumi.ts";
@@ -14,6 +15,25 @@ const program = new Command("nixos-cache")
     "\nRun it where you run pulumi: it acts on the stack that is selected there. `pulumi up` makes the changes.",
   )
   .showHelpAfterError();
+
+program
+  .command("init")
+  .description("look at the machines by your own ssh, and write the project and the stack file")
+  .option(
+    "--server <machine>",
+    "a machine that serves: [NAME=][USER@]HOST[:PORT]; may be repeated",
+    collect,
+    [],
+  )
+  .option("--client <machine>", "a machine that fetches; may be repeated", collect, [])
+  .option("--stack <name>", "name of the new stack", stackName, "home")
+  .option(
+    "--identity <file>",
+    "the private key that Pulumi logs in with; by default the SSH agent's",
+  )
+  .option("--ssh-config <file>", "another configuration for your ssh (ssh -F)")
+  .option("--yes", "write without asking")
+  .action((options: InitOptions) => init(options));
 
 program
   .command("doctor")
@@ -47,6 +67,18 @@ try {
 } catch (error) {
   console.error(inWords(error as Error));
   process.exitCode = 1;
+}
+
+function collect(text: string, before: string[]): string[] {
+  return [...before, text];
+}
+
+/** As Pulumi takes it, and a file's name has it. */
+function stackName(text: string): string {
+  if (!/^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$/.test(text)) {
+    throw new InvalidArgumentError("Write letters, digits, -, _ and dots, like home.");
+  }
+  return text;
 }
 
 function seconds(text: string): number {
