@@ -2,7 +2,8 @@ import { readFileSync } from "node:fs";
 import { asRoot, sudoExplained } from "../machine/as-root.ts";
 import { plainWords } from "../machine/plain-words.ts";
 import { quoted } from "../machine/quoted.ts";
-import { runOverSsh, type SshAddress } from "../machine/run-over-ssh.ts";
+import { runOverSsh } from "../machine/run-over-ssh.ts";
+import type { SshAddress } from "../machine/ssh-connection.ts";
 import type { SshLogin } from "../machine/ssh-login.ts";
 import { Answer } from "./answer.ts";
 
