@@ -38,7 +38,7 @@ test("ten clients authorized at once are all let in, and cost the server no rebu
 
   // And so does their revocation.
   expect((await all("revoke")).map(({ code }) => code)).toEqual(keys.map(() => 0));
-  const [type, blob] = inputs.key.split(" ");
+  const [type, blob] = inputs.key.trim().split(" ");
   expect(await authorized()).toBe(`${type} ${blob} ${inputs.signingKey} ${stack} ${paiOnKalaw}`);
   expect(await home().generations("kalaw")).toBe(before);
 });
