@@ -107,7 +107,7 @@ export class LabStack {
     const project = await readFile(join(checkout, "Pulumi.yaml"), "utf8");
     return project.replace(
       /^main: .*$/m,
-      `main: ${relative(this.folder, join(checkout, "index.ts"))}`,
+      `main: ${relative(this.folder, join(checkout, "main.mjs"))}`,
     );
   }
 

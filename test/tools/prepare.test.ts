@@ -50,7 +50,13 @@ test("installs again when the lock file changes", async () => {
 });
 
 test("the checkout's own lock file is whole: npm ci takes it", async () => {
-  for (const file of ["package.json", "package-lock.json", ".npmrc"]) {
+  await mkdir(join(copy, "dev", "tools", "node"));
+  for (const file of [
+    "package.json",
+    "package-lock.json",
+    ".npmrc",
+    "dev/tools/node/package.json",
+  ]) {
     await copyFile(join(checkout, file), join(copy, file));
   }
   // Offline with nothing in its cache, npm has the lock file alone to go by.
