@@ -6,5 +6,7 @@ export { CacheServer, type CacheServerArgs } from "./cache-server.ts";
 export type { ConnectionArgs, JumpArgs } from "./connection.ts";
 export { canHaveToAnswer } from "./has-to-answer.ts";
 export type { MachineArgs } from "./machine-args.ts";
+export { NixosCache } from "./nixos-cache.ts";
+export type { NixosCacheArgs } from "./nixos-cache-args.ts";
 export { thisStack } from "./owner.ts";
 export { type TakenSteps, takenSteps } from "./taken-steps.ts";

@@ -22,11 +22,27 @@ export async function ownerOf(
 
 /** A component's name after those of its parents' types. */
 async function nameOf(component: pulumi.ComponentResource): Promise<string> {
-  // Not as an Output: a child that depends on its component would wait for itself.
-  const urn = await new Promise<string>((resolve) => void component.urn.apply(resolve));
+  const { types, name } = partsOf(await urnOf(component));
+  return [...types.slice(0, -1), name].map(oneWord).join("/");
+}
+
+/** The same of a component that is still to be made below another, or below none. */
+export async function nameBelow(
+  parent: pulumi.ComponentResource | undefined,
+  name: string,
+): Promise<string> {
+  const types = parent === undefined ? [] : partsOf(await urnOf(parent)).types;
+  return [...types, name].map(oneWord).join("/");
+}
+
+/** Not as an Output: a child that depends on its component would wait for itself. */
+function urnOf(component: pulumi.ComponentResource): Promise<string> {
+  return new Promise((resolve) => void component.urn.apply(resolve));
+}
+
+function partsOf(urn: string): { types: string[]; name: string } {
   const [, , types = "", ...name] = urn.split("::");
-  const parents = types.split("$").slice(0, -1);
-  return [...parents, name.join("::")].map(oneWord).join("/");
+  return { types: types.split("$"), name: name.join("::") };
 }
 
 /** For a machine reads it as one word; no two texts are the same word. */

@@ -3,6 +3,7 @@ import type { MachineOptions } from "../machine/options.ts";
 import { planFor } from "../machine/plan.ts";
 import { sshLogin } from "../machine/ssh-login.ts";
 import type { ConnectionArgs } from "./connection.ts";
+import { whenKnown } from "./when-known.ts";
 
 /**
  * In a preview, shows on a component what a rebuild of its machine would change. A machine that cannot say so is
@@ -41,15 +42,4 @@ export function showPlan(
       return pulumi.log.warn(`no ${title}: ${lines.join("\n| ")}`, on);
     })
     .finally(done);
-}
-
-/** The value, or undefined while it is not known: in a preview, before what makes it has run. */
-async function whenKnown<T>(output: pulumi.Output<T>): Promise<pulumi.Unwrap<T> | undefined> {
-  // Public in Pulumi's code, and left out of its types.
-  const known: unknown = await Reflect.get(output, "isKnown");
-  return known === true
-    ? new Promise((resolve) => {
-        output.apply((value) => resolve(value as pulumi.Unwrap<T>));
-      })
-    : undefined;
 }

@@ -4,8 +4,10 @@ import { defaultOptions } from "../machine/options.ts";
 import { namespace } from "./config-error.ts";
 import type { StackConfig } from "./stack-config.ts";
 
+type Machines = Pick<StackConfig, "servers" | "clients" | "observe">;
+
 /** What no single setting shows: names that lead nowhere, and one machine under two names. */
-export function mistakesBetweenMachines(config: StackConfig): string[] {
+export function mistakesBetweenMachines(config: Machines): string[] {
   return [
     ...Object.keys(config.clients).flatMap((name) => mistakesAboutServersOf(name, config)),
     ...serversWithoutAddress(config),
@@ -17,7 +19,7 @@ export function mistakesBetweenMachines(config: StackConfig): string[] {
   ];
 }
 
-function mistakesAboutServersOf(name: string, { servers, clients }: StackConfig): string[] {
+function mistakesAboutServersOf(name: string, { servers, clients }: Machines): string[] {
   const wanted = clients[name]?.servers ?? [];
   return wanted.flatMap((serverName, i) => {
     const setting = `${namespace}:clients.${name}.servers[${i}]`;
@@ -34,7 +36,7 @@ function mistakesAboutServersOf(name: string, { servers, clients }: StackConfig)
   });
 }
 
-function serversWithoutAddress({ servers }: StackConfig): string[] {
+function serversWithoutAddress({ servers }: Machines): string[] {
   return Object.entries(servers).flatMap(([name, { address }]) =>
     address !== undefined || hostName.safeParse(name).success
       ? []
@@ -43,7 +45,7 @@ function serversWithoutAddress({ servers }: StackConfig): string[] {
 }
 
 // Whatever the ports: a client's ssh tells its caches apart by their address.
-function serversWithOneAddress({ servers }: StackConfig): string[] {
+function serversWithOneAddress({ servers }: Machines): string[] {
   const addresses = Object.entries(servers).map(
     ([name, { address = name }]) => [name, address.toLowerCase()] as const,
   );
@@ -54,7 +56,7 @@ function serversWithOneAddress({ servers }: StackConfig): string[] {
 }
 
 /** By what is one machine's alone: its place in the network, and its host key. */
-function machinesWithTwoNames({ servers, clients }: StackConfig): string[] {
+function machinesWithTwoNames({ servers, clients }: Machines): string[] {
   // A machine in both roles counts where it serves, so that each mistake is told once.
   const machines = [
     ...Object.entries(servers).map(([name, { connection }]) => ({
@@ -86,7 +88,7 @@ function machinesWithTwoNames({ servers, clients }: StackConfig): string[] {
   });
 }
 
-function namesWithTwoMachines({ servers, clients }: StackConfig): string[] {
+function namesWithTwoMachines({ servers, clients }: Machines): string[] {
   return Object.entries(clients).flatMap(([name, { connection }]) => {
     const server = Object.hasOwn(servers, name) ? servers[name] : undefined;
     return server === undefined ||
@@ -98,7 +100,7 @@ function namesWithTwoMachines({ servers, clients }: StackConfig): string[] {
 }
 
 /** A machine that serves and fetches has one helper and one login. */
-function rolesThatDiffer({ servers, clients }: StackConfig): string[] {
+function rolesThatDiffer({ servers, clients }: Machines): string[] {
   return Object.entries(clients).flatMap(([name, client]) => {
     const server = Object.hasOwn(servers, name) ? servers[name] : undefined;
     if (server === undefined) return [];
@@ -112,7 +114,7 @@ function rolesThatDiffer({ servers, clients }: StackConfig): string[] {
 }
 
 /** Whether a machine is off shows in a look at it; and who fetches from a server needs it on. */
-function clientsThatMayNotBeOff({ servers, clients, observe }: StackConfig): string[] {
+function clientsThatMayNotBeOff({ servers, clients, observe }: Machines): string[] {
   return Object.entries(clients).flatMap(([name, { mayBeOff }]) => {
     const setting = `${namespace}:clients.${name}.mayBeOff`;
     if (mayBeOff !== true) return [];

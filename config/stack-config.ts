@@ -88,6 +88,12 @@ const stackConfig = z.strictObject({
     .default({}),
 });
 
+// In a program each value has its own type.
+const flag = z.boolean({ error: "is neither true nor false: write one of them, and no text" });
+const programConfig = stackConfig
+  .omit({ privateKey: true, privateKeyPassword: true })
+  .extend({ observe: flag.default(true), plan: flag.default(false) });
+
 /** The stack's settings, checked. `privateKey` and its password are left to `pulumi.Config`, as secrets. */
 export type StackConfig = z.infer<typeof stackConfig>;
 
@@ -104,7 +110,24 @@ export function parseStackConfig(settings: Record<string, string>): StackConfig 
   const values = Object.fromEntries(
     ours.map(([key, text]) => [key, structured.has(key) ? fromJson(text) : text]),
   );
-  const parsed = stackConfig.safeParse(values);
+  return parse(stackConfig, values);
+}
+
+/**
+ * The same for settings that are the arguments of a component. The operator's login is none of them.
+ * @throws ConfigError with a line for every mistake
+ */
+export function parseProgramConfig(
+  values: Record<string, unknown>,
+): Omit<StackConfig, "privateKey" | "privateKeyPassword"> {
+  return parse(programConfig, values);
+}
+
+function parse<Config extends Pick<StackConfig, "servers" | "clients" | "observe">>(
+  schema: z.ZodType<Config>,
+  values: Record<string, unknown>,
+): Config {
+  const parsed = schema.safeParse(values);
   const mistakes = [
     ...namesThatAreDropped(values),
     ...(parsed.success ? mistakesBetweenMachines(parsed.data) : describeEach(parsed.error.issues)),
@@ -172,19 +195,18 @@ function settingName(path: PropertyKey[]): string {
   );
 }
 
-function settingsAt(path: PropertyKey[]): string[] {
-  const [group, , part, inner] = path;
-  const schema =
-    inner === "jump"
-      ? jump
-      : part === "connection"
-        ? connection
-        : part === "rebuild"
-          ? rebuild
-          : group === "servers"
-            ? server
-            : group === "clients"
-              ? client
-              : stackConfig;
-  return Object.keys(schema.shape);
+const groups: Record<string, z.ZodObject> = {
+  servers: server,
+  clients: client,
+  connection,
+  rebuild,
+  jump,
+};
+
+/** The settings of the innermost group on the way, as in `servers.kalaw.connection.jump`. */
+function settingsAt([group = "", , ...parts]: PropertyKey[]): string[] {
+  const schemas = [group, ...parts].flatMap((part) =>
+    Object.hasOwn(groups, part) ? [groups[String(part)]] : [],
+  );
+  return Object.keys((schemas.at(-1) ?? stackConfig).shape);
 }

@@ -3,9 +3,10 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { expect, test } from "vitest";
 import { checkout } from "../../dev/tools/checkout.ts";
+import { schemaServedBy } from "./served-schema.ts";
 import { useUserProjects } from "./user-project.ts";
 
-const projects = useUserProjects();
+const projects = useUserProjects("tarball");
 
 const program = `
 const server = new CacheServer("kalaw", {
@@ -23,10 +24,18 @@ test("the tarball is small and has what runs, and nothing else", async () => {
   const files = stdout.split("\n").map((file) => file.replace(/^package\//, ""));
   const odd = files.filter(
     (file) =>
-      !/^dist\/(components|config|keys|machine)\/[\w-]+\.(js|js\.map|d\.ts)$/.test(file) &&
+      !/^dist\/(components|config|keys|machine|plugin)\/[\w-]+\.(js|js\.map|d\.ts)$/.test(file) &&
       !/^dist\/(machine\/helper\/[\w-]+\.sh|nixos\/[\w-]+\.nix)$/.test(file),
   );
-  expect(odd.sort()).toEqual(["CHANGELOG.md", "LICENSE", "README.md", "package.json"]);
+  expect(odd.sort()).toEqual([
+    "CHANGELOG.md",
+    "LICENSE",
+    "PulumiPlugin.yaml",
+    "README.md",
+    "package.json",
+    "plugin.cjs",
+    "schema.json",
+  ]);
 });
 
 test("the helper and the module are those of the checkout", async () => {
@@ -101,4 +110,19 @@ test.each<[string, Record<string, string>]>([
   const { code, stdout, stderr } = await projects().preview(project);
   expect(code, stdout + stderr).toBe(0);
   expect(stdout).toMatch(/\+ 13 to create/);
+});
+
+test("it is a plugin that serves NixosCache to programs in other languages", async () => {
+  expect(await schemaServedBy(projects().package)).toBe(
+    await readFile(join(checkout, "schema.json"), "utf8"),
+  );
+});
+
+test.each(["home", "two-servers-and-a-laptop"])("the example %s type-checks", async (name) => {
+  const project = await projects().makeExample(name);
+  const { code, stdout } = await projects().run(project, ["../node_modules/.bin/tsc", "--noEmit"]);
+  expect([code, stdout]).toEqual([0, ""]);
+  const preview = await projects().preview(project);
+  expect(preview.code, preview.stdout + preview.stderr).toBe(0);
+  expect(preview.stdout).toMatch(/CacheServer\s+kalaw\s+create/);
 });

@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { beforeAll, expect, test } from "vitest";
-import { ownerOf, thisStack } from "../../components/owner.ts";
+import { nameBelow, ownerOf, thisStack } from "../../components/owner.ts";
 
 beforeAll(() =>
   pulumi.runtime.setMocks(
@@ -43,6 +43,14 @@ test("a component below another is another owner than one of that name at the to
   const house = new House("house");
   const nested = new Server("kalaw-below", { parent: house });
   expect(await ownerOf(nested)).toBe("fay/nixos-cache/home home:index:House/kalaw-below");
+});
+
+test("a component is called before it is made as it will be", async () => {
+  const house = new House("another house");
+  const nested = new Server("nas-below", { parent: house });
+  const stack = "fay/nixos-cache/home";
+  expect(await ownerOf(nested)).toBe(`${stack} ${await nameBelow(house, "nas-below")}`);
+  expect(await ownerOf(new Server("pai"))).toBe(`${stack} ${await nameBelow(undefined, "pai")}`);
 });
 
 test("a name is one word, whatever is in it, and no two names are the same word", async () => {

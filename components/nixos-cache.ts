@@ -1,0 +1,136 @@
+import * as pulumi from "@pulumi/pulumi";
+import { ConfigError, namespace } from "../config/config-error.ts";
+import { parseProgramConfig } from "../config/stack-config.ts";
+import { type Caches, caches, type Login } from "./caches.ts";
+import type { ClientData, ModuleOptions, NixosCacheArgs, ServerData } from "./nixos-cache-args.ts";
+import type { ClientSettings } from "./settings.ts";
+
+/**
+ * Caches for a home: machines that serve their stores over SSH, and machines that fetch from them, with the settings of the stack
+ * file as arguments. It looks at the machines and repairs what has drifted, as the program in the repository does.
+ *
+ * The components that it makes have the machines' names, so a stack has one NixosCache for a machine in a role.
+ *
+ * @example
+ * new NixosCache("home", {
+ *   servers: { kalaw: { connection: { host: "kalaw.lan", hostKey: "ssh-ed25519 AAAA…" } } },
+ *   clients: { pai: { connection: { host: "pai.lan", hostKey: "ssh-ed25519 AAAA…" }, servers: ["kalaw"] } },
+ * });
+ */
+export class NixosCache extends pulumi.ComponentResource {
+  /** For each server, what a machine outside this stack would need to fetch from it, but for the login. */
+  readonly servers: pulumi.Output<{ [name: string]: ServerData }>;
+  /** For each client, the SSH key that it reads with. */
+  readonly clients: pulumi.Output<{ [name: string]: ClientData }>;
+  /** For each machine, its `services.nixos-cache`, to import where its owner deploys it. */
+  readonly settings: pulumi.Output<{ [name: string]: ModuleOptions }>;
+
+  /** @throws pulumi.InputPropertiesError with a line for every argument that is wrong */
+  constructor(name: string, args: NixosCacheArgs, opts?: pulumi.ComponentResourceOptions) {
+    const { config, login } = checked(name, args);
+    super("nixos-cache:index:NixosCache", name, {}, opts);
+    const made = caches(config, login, this);
+    this.servers = pulumi.output(made.then(serversOf));
+    this.clients = pulumi.output(made.then(clientsOf));
+    this.settings = pulumi.output(made.then(settingsOf));
+    // Before they are known: it is what the engine waits for while the machines are looked at.
+    this.registerOutputs({
+      servers: this.servers,
+      clients: this.clients,
+      settings: this.settings,
+    });
+  }
+}
+
+function serversOf({ servers }: Caches) {
+  return pulumi.all(
+    Object.fromEntries(
+      [...servers].map(([name, { address, port, hostKey, trustedPublicKey, keyCreated }]) => [
+        name,
+        pulumi.output({ address, port, hostKey, trustedPublicKey, keyCreated }),
+      ]),
+    ),
+  );
+}
+
+function clientsOf({ clients }: Caches) {
+  return pulumi.all(
+    Object.fromEntries(
+      [...clients].map(([name, { publicKey, fingerprint, keyCreated }]) => [
+        name,
+        pulumi.output({ publicKey, fingerprint, keyCreated }),
+      ]),
+    ),
+  );
+}
+
+function settingsOf({ servers, clients }: Caches) {
+  const names = [...new Set([...servers.keys(), ...clients.keys()])];
+  return pulumi.all(
+    Object.fromEntries(
+      names.map((name) => [
+        name,
+        pulumi.all([servers.get(name)?.settings, clients.get(name)?.settings]).apply(
+          ([server, client]): ModuleOptions => ({
+            ...(server !== undefined && { server: { enable: true, ...server } }),
+            ...(client !== undefined && { client: withoutNull(client) }),
+          }),
+        ),
+      ]),
+    ),
+  );
+}
+
+/** Other languages' types have no number that may be null; the module's default is the same. */
+function withoutNull({ servers }: ClientSettings) {
+  return {
+    servers: Object.fromEntries(
+      Object.entries(servers).map(([name, { priority, ...server }]) => [
+        name,
+        { ...server, ...(priority !== null && { priority }) },
+      ]),
+    ),
+  };
+}
+
+/** Settings and login, the latter secret whether or not it was given as one. */
+function checked(component: string, args: NixosCacheArgs) {
+  // A program that is not type-checked may pass none.
+  const { privateKey, privateKeyPassword, ...values }: Partial<NixosCacheArgs> = args ?? {};
+  const mistakes = outputsIn(values, []).map((path) => ({
+    propertyPath: path.join("."),
+    reason: "is an Output: write its value, for machines are looked at before anything is declared",
+  }));
+  if (mistakes.length > 0) throw inputError(component, mistakes);
+  const login: Login = {
+    ...(privateKey !== undefined && { privateKey: pulumi.secret(privateKey) }),
+    ...(privateKeyPassword !== undefined && {
+      privateKeyPassword: pulumi.secret(privateKeyPassword),
+    }),
+  };
+  try {
+    return { config: parseProgramConfig(values), login };
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    throw inputError(component, error.message.split("\n").map(mistake));
+  }
+}
+
+type Mistake = pulumi.InputPropertyErrorDetails;
+
+function inputError(component: string, errors: Mistake[]): pulumi.InputPropertiesError {
+  const lines = errors.map(({ propertyPath, reason }) => `${component}: ${propertyPath} ${reason}`);
+  return new pulumi.InputPropertiesError({ message: lines.join("\n"), errors });
+}
+
+/** Of a line about a setting: its name, which is the argument's after the prefix, and the rest. */
+function mistake(line: string): Mistake {
+  const [setting = "", ...words] = line.split(" ");
+  return { propertyPath: setting.slice(`${namespace}:`.length), reason: words.join(" ") };
+}
+
+function outputsIn(value: unknown, path: string[]): string[][] {
+  if (pulumi.Output.isInstance(value) || value instanceof Promise) return [path];
+  if (typeof value !== "object" || value === null) return [];
+  return Object.entries(value).flatMap(([key, inner]) => outputsIn(inner, [...path, key]));
+}
