@@ -24,23 +24,24 @@ test("the tarball is small and has what runs, and nothing else", async () => {
   const files = stdout.split("\n").map((file) => file.replace(/^package\//, ""));
   const odd = files.filter(
     (file) =>
-      !/^dist\/(components|config|keys|machine|plugin)\/[\w-]+\.(js|js\.map|d\.ts)$/.test(file) &&
-      !/^dist\/(machine\/helper\/[\w-]+\.sh|nixos\/[\w-]+\.nix)$/.test(file),
+      !/^dist\/((components|config|keys|machine|plugin|cli(\/\w+)?)\/)?[\w-]+\.(js|js\.map|d\.ts)$/.test(
+        file,
+      ) && !/^dist\/((machine\/helper|cli\/questions)\/[\w-]+\.sh|nixos\/[\w-]+\.nix)$/.test(file),
   );
   expect(odd.sort()).toEqual([
-    "CHANGELOG.md",
     "LICENSE",
     "PulumiPlugin.yaml",
     "README.md",
+    "dist/Pulumi.yaml",
     "package.json",
     "plugin.cjs",
     "schema.json",
   ]);
 });
 
-test("the helper and the module are those of the checkout", async () => {
+test("the helper, the module and the command's questions are those of the checkout", async () => {
   const dist = join(projects().folder, "node_modules/pulumi-nixos-cache/dist");
-  for (const folder of ["machine/helper", "nixos"]) {
+  for (const folder of ["machine/helper", "nixos", "cli/questions"]) {
     await execa("diff", ["-r", join(checkout, folder), join(dist, folder)]);
   }
 });
@@ -110,6 +111,15 @@ test.each<[string, Record<string, string>]>([
   const { code, stdout, stderr } = await projects().preview(project);
   expect(code, stdout + stderr).toBe(0);
   expect(stdout).toMatch(/\+ 13 to create/);
+});
+
+test("it brings the command", async () => {
+  const nixosCache = (argument: string) =>
+    projects().run(projects().folder, ["node_modules/.bin/nixos-cache", argument]);
+  const help = await nixosCache("--help");
+  expect([help.code, help.stdout]).toEqual([0, expect.stringContaining("doctor")]);
+  const status = await nixosCache("status");
+  expect([status.code, status.stderr]).toEqual([1, expect.stringContaining("no Pulumi.yaml")]);
 });
 
 test("it is a plugin that serves NixosCache to programs in other languages", async () => {
