@@ -12,19 +12,16 @@ const made = await caches(await readConfig(), {
   privateKeyPassword: secrets.getSecret("privateKeyPassword"),
 });
 
-/** For each server, what a machine outside this stack would need to fetch from it, but for the login. */
+/** For each server, what a client in another stack has to know of it (`otherServers` there). */
 export const servers = Object.fromEntries(
-  [...made.servers].map(([name, { address, port, hostKey, trustedPublicKey, keyCreated }]) => [
-    name,
-    { address, port, hostKey, trustedPublicKey, keyCreated },
-  ]),
+  [...made.servers].map(([name, { data }]) => [name, data]),
 );
 
-/** For each client, the SSH key that it reads with. */
+/** For each client its newest SSH key, and what a server in another stack has to know of it (`otherClients` there). */
 export const clients = Object.fromEntries(
-  [...made.clients].map(([name, { publicKey, fingerprint, keyCreated }]) => [
+  [...made.clients].map(([name, { publicKey, fingerprint, keyCreated, data }]) => [
     name,
-    { publicKey, fingerprint, keyCreated },
+    data.apply((data) => ({ ...data, publicKey, fingerprint, keyCreated })),
   ]),
 );
 

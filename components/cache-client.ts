@@ -1,27 +1,27 @@
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 import { generateSshKeypair, sshFingerprint } from "../keys/ssh-key.ts";
-import { gone, mayBeOff, priority, rotation } from "../machine/argument-schemas.ts";
+import { gone, mayBeOff, priority, rotation, serverData } from "../machine/argument-schemas.ts";
+import { bareHostKey } from "../machine/host-key.ts";
 import { shellWord } from "../machine/shell-word.ts";
 import { CacheServer } from "./cache-server.ts";
 import { type ArgumentSchemas, checkedArgs, machineArgs } from "./checked-args.ts";
+import type { ClientData } from "./client-data.ts";
 import { type Declared, Machine, type Step } from "./machine.ts";
 import type { MachineArgs } from "./machine-args.ts";
-import {
-  type ClientSettings,
-  identityInput,
-  type ServerForClient,
-  type ServerForIdentity,
-  settingsJson,
-} from "./settings.ts";
+import type { ServerData } from "./server-data.ts";
+import { type ClientSettings, identityInput, serversForClient, settingsJson } from "./settings.ts";
 import { storedKeypair } from "./stored-keypair.ts";
 import type { TakenSteps } from "./taken-steps.ts";
 
 export interface CacheClientArgs extends MachineArgs {
-  /** The cache it fetches from, or several. Passing it orders the rebuilds: server first. */
-  server: CacheServer | CacheServer[];
   /**
-   * The caches' priority: a lower one is asked first; cache.nixos.org has 40.
+   * The cache it fetches from, or several, the first one to ask first. A `CacheServer` orders the rebuilds: server first. Of another
+   * stack it is `data` of the `CacheServer` there, through a StackReference; that stack lets this client in (`otherClients`).
+   */
+  server: ServerOfClient | ServerOfClient[];
+  /**
+   * The first cache's priority, and one more for each that follows: a lower one is asked first; cache.nixos.org has 40.
    * @default Nix's own for an SSH store: 0
    */
   priority?: pulumi.Input<number> | undefined;
@@ -51,6 +51,9 @@ export interface CacheClientArgs extends MachineArgs {
   taken?: TakenSteps | undefined;
 }
 
+/** A server of this stack, or the data of one in another stack. */
+export type ServerOfClient = CacheServer | pulumi.Input<ServerData>;
+
 /**
  * A NixOS machine that fetches from a `CacheServer`, with an SSH keypair of its own. The public half is
  * authorized on the server; the private half stands on the machine, readable by root only.
@@ -71,6 +74,8 @@ export class CacheClient extends pulumi.ComponentResource {
   readonly fingerprint: pulumi.Output<string>;
   /** The options of `services.nixos-cache.client` on this machine (nixos/module.nix). */
   readonly settings: pulumi.Output<ClientSettings>;
+  /** All that a `CacheServer` in another stack needs to let it in, as one of its `otherClients`. Put it out, and read it there. */
+  readonly data: pulumi.Output<ClientData>;
 
   /** @throws pulumi.InputPropertiesError with a line for every argument that is wrong */
   constructor(name: string, args: CacheClientArgs, opts?: pulumi.ComponentResourceOptions) {
@@ -78,6 +83,7 @@ export class CacheClient extends pulumi.ComponentResource {
     super("nixos-cache:index:CacheClient", name, {}, opts);
     this.#name = name;
     const servers = [checked.server].flat();
+    const own = servers.filter((server) => server instanceof CacheServer);
     const gone = checked.gone ?? false;
     const left = gone || checked.away ? { forGood: gone, taken: checked.taken } : undefined;
     const rotation = checked.rotation ?? "1";
@@ -91,13 +97,18 @@ export class CacheClient extends pulumi.ComponentResource {
     this.publicKey = pulumi.unsecret(key.publicKey);
     this.keyCreated = pulumi.unsecret(key.created);
     this.fingerprint = this.publicKey.apply(sshFingerprint);
+    const known = pulumi.all(servers.map(dataOf));
     this.settings = pulumi
-      .all(
-        Object.fromEntries(
-          servers.map((server) => [server.name, serverForClient(server, checked.priority)]),
-        ),
-      )
-      .apply((servers): ClientSettings => ({ servers }));
+      .all([pulumi.all(servers.map(placeOf)), checked.priority])
+      .apply(([servers, priority]) => ({ servers: serversForClient(name, servers, priority) }));
+    /** The servers of other stacks that do not know the new key yet. */
+    const waitsFor = pulumi
+      .all([pulumi.all(servers.filter(isOther).map(dataOf)), this.publicKey])
+      .apply(([others, publicKey]) =>
+        others.filter(({ authorizedKeys }) => {
+          return authorizedKeys?.includes(bareHostKey(publicKey)) === false;
+        }),
+      );
 
     if (gone) {
       pulumi.log.warn(`${name} is gone: it has no access any more; what stands on it stays.`, this);
@@ -105,43 +116,84 @@ export class CacheClient extends pulumi.ComponentResource {
     const machine = new Machine(name, checked, this, left);
     const authorizations = gone
       ? []
-      : servers.map((server) =>
+      : own.map((server) =>
           this.#onServer(server, "authorization", {
             run: "authorize",
             undo: "revoke",
             after: [server.ready],
           }),
         );
+    if (!gone) this.#tellOf(waitsFor);
     const ready = machine.role({
       role: "client",
       settings: this.settings.apply(settingsJson),
-      after: servers.map((server) => server.ready),
+      after: own.map((server) => server.ready),
       keys: {
         name: "identity",
         stdin: pulumi
-          .all([servers.map(serverForIdentity), key.privateKey])
-          .apply(([servers, privateKey]) => identityInput(servers, privateKey)),
+          .all([known, waitsFor, key.privateKey])
+          .apply(([servers, waitsFor, privateKey]) => {
+            const names = waitsFor.map(({ name }) => name);
+            return identityInput(
+              servers.map((server) =>
+                names.includes(server.name) ? { ...server, whose: "waits" } : server,
+              ),
+              privateKey,
+            );
+          }),
         after: authorizations,
       },
     });
     // Last: the client uses this key and trusts this signing key. What it had before is taken away here and not before, so
     // an update that ends early leaves the client with keys that work. Of all its steps this is the first to be undone: access ends even
     // where the client's machine cannot be reached.
-    for (const server of gone ? [] : servers) {
+    for (const server of gone ? [] : own) {
       this.#onServer(server, "access", {
-        run: pulumi.interpolate`access ${server.signingKeyName.apply(shellWord)}`,
+        run: pulumi
+          .all([waitsFor, server.signingKeyName])
+          // While the client goes on with the key that it has, that stays.
+          .apply(([{ length }, key]) => (length > 0 ? "authorize" : `access ${shellWord(key)}`)),
         // Of a machine that may be off, the first step that is undone says what to do if it is.
         undo: checked.mayBeOff ? "revoke --client-may-be-off" : "revoke",
         after: [ready],
         left,
       });
     }
+    // What the machine has come to, so not before the step is done. What that says is public, whatever the engine infers from its stdin.
+    const said = pulumi.output(ready && pulumi.unsecret(ready.stdout));
+    this.data = gone
+      ? pulumi.output({ publicKeys: [], trusts: {} })
+      : pulumi.all([this.publicKey, known, said]).apply(([publicKey, servers, said]) => ({
+          publicKeys: keysInUse(publicKey, said),
+          // A machine that is off trusts what it did before.
+          trusts: checked.away
+            ? {}
+            : Object.fromEntries(
+                servers.map(({ name, trustedPublicKey }) => [
+                  name,
+                  signingKeyName(trustedPublicKey),
+                ]),
+              ),
+        }));
 
     this.registerOutputs({
       publicKey: this.publicKey,
       fingerprint: this.fingerprint,
       keyCreated: this.keyCreated,
       settings: this.settings,
+      data: this.data,
+    });
+  }
+
+  /** Says what other stacks have to do before the new key can be used. */
+  #tellOf(waitsFor: pulumi.Output<ServerData[]>): void {
+    pulumi.all([waitsFor, this.publicKey]).apply(([servers, publicKey]) => {
+      for (const { name } of servers) {
+        const words =
+          `${this.#name} waits for the stack of ${name} to let its new key in: add it to ${name}'s otherClients there, ` +
+          `run \`pulumi up\` there, then here. Until then ${this.#name} goes on with the key that it has. The new key:\n${publicKey}`;
+        pulumi.log.warn(words, this);
+      }
     });
   }
 
@@ -160,31 +212,52 @@ export class CacheClient extends pulumi.ComponentResource {
   }
 }
 
-function serverForClient(
-  server: CacheServer,
-  priority: pulumi.Input<number> | undefined,
-): pulumi.Output<ServerForClient> {
-  return pulumi
-    .all([server.address, server.port, server.hostKey, priority])
-    .apply(([address, port, hostKey, priority]) => ({
-      address,
-      port,
-      hostKey,
-      priority: priority ?? null,
-    }));
+/** A server with all that its client has to know of it. */
+type KnownServer = ServerData & { whose?: "other" | undefined };
+
+function isOther(server: ServerOfClient): server is pulumi.Input<ServerData> {
+  return !(server instanceof CacheServer);
 }
 
-function serverForIdentity({
-  address,
-  port,
-  hostKey,
-  trustedPublicKey,
-}: CacheServer): pulumi.Output<ServerForIdentity> {
-  return pulumi.output({ address, port, hostKey, trustedPublicKey });
+/** What of a server no key changes, so that a renewed one changes no settings, in a preview either. */
+function placeOf(server: ServerOfClient) {
+  if (isOther(server)) return dataOf(server);
+  const { name, address, port, hostKey } = server;
+  return pulumi.output({ name, address, port, hostKey });
 }
 
-const isServer = z.custom((value) => value instanceof CacheServer, {
-  error: "is no CacheServer: pass the one that it fetches from",
+function dataOf(server: ServerOfClient): pulumi.Output<KnownServer> {
+  if (isOther(server)) {
+    return pulumi.output(server).apply(
+      (data): KnownServer => ({
+        ...data,
+        hostKey: bareHostKey(data.hostKey),
+        authorizedKeys: data.authorizedKeys?.map(bareHostKey),
+        whose: "other",
+      }),
+    );
+  }
+  const { name, address, port, hostKey, trustedPublicKey } = server;
+  return pulumi.output({ name, address, port, hostKey, trustedPublicKey });
+}
+
+/** The newest key, and the one that the machine has said it reads with (machine/helper/identity.sh). */
+function keysInUse(newest: string, said: string | undefined): string[] {
+  const [, used] = /^reads with (\S+ \S+)$/m.exec(said ?? "") ?? [];
+  return used === undefined || used === bareHostKey(newest) ? [newest] : [newest, used];
+}
+
+/** `name` of `name:base64`. */
+function signingKeyName(trustedPublicKey: string): string {
+  return trustedPublicKey.split(":", 1).join("");
+}
+
+/** A server of this stack, or the data of another's. */
+const serverOfClient = z.unknown().superRefine((value, context) => {
+  if (value instanceof CacheServer) return;
+  for (const { path, message } of serverData.safeParse(value).error?.issues ?? []) {
+    context.addIssue({ code: "custom", path, message });
+  }
 });
 
 const away = z.boolean({ error: "is neither true nor false: write what isAway returns" });
@@ -197,13 +270,18 @@ const clientArgs: ArgumentSchemas = {
   },
   plain: {
     ...machineArgs.plain,
-    server: z.preprocess(
-      (value) => (Array.isArray(value) ? value : [value]),
-      z.array(isServer).min(1, "is empty: pass the CacheServer that it fetches from"),
-    ),
     gone: gone.optional(),
     mayBeOff: mayBeOff.optional(),
     away: away.optional(),
     taken: z.instanceof(Set, { error: "is no set: write what takenSteps returns" }).optional(),
+  },
+  members: {
+    server: {
+      all: z.preprocess(
+        (value) => (Array.isArray(value) ? value : [value]),
+        z.array(z.unknown()).min(1, "is empty: pass the CacheServer that it fetches from"),
+      ),
+      each: serverOfClient,
+    },
   },
 };

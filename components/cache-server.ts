@@ -1,11 +1,22 @@
 import * as pulumi from "@pulumi/pulumi";
+import { z } from "zod";
 import { generateSigningKeypair } from "../keys/signing-key.ts";
-import { hostName, onlyOurKeys, port, rotation } from "../machine/argument-schemas.ts";
+import {
+  hostName,
+  onlyOurKeys,
+  otherClient,
+  otherClients,
+  port,
+  rotation,
+} from "../machine/argument-schemas.ts";
 import { bareHostKey, checkedHostKey } from "../machine/host-key.ts";
+import { shellWord } from "../machine/shell-word.ts";
 import { type ArgumentSchemas, checkedArgs, machineArgs } from "./checked-args.ts";
+import { admitInput, clientData, type OtherClient } from "./client-data.ts";
 import { type Declared, Machine } from "./machine.ts";
 import type { MachineArgs } from "./machine-args.ts";
-import { type ServerSettings, settingsJson } from "./settings.ts";
+import type { ServerData } from "./server-data.ts";
+import { type ClientSettings, type ServerSettings, settingsJson } from "./settings.ts";
 import { storedKeypair } from "./stored-keypair.ts";
 
 export interface CacheServerArgs extends MachineArgs {
@@ -19,6 +30,18 @@ export interface CacheServerArgs extends MachineArgs {
    * @default false
    */
   onlyOurKeys?: pulumi.Input<boolean> | undefined;
+  /**
+   * Clients that are not in this stack, by names of your choice: these keys may read, and those that were here before may not any more.
+   * Each is the line of an SSH public key (`ssh-ed25519 AAAA…`), a list of lines, or `data` of a `CacheClient` in another stack,
+   * through a StackReference. While such a client renews its key, both are in the list; `data` takes care of that.
+   * @default none
+   */
+  otherClients?: Record<string, pulumi.Input<OtherClient>> | undefined;
+  /**
+   * For a machine that is also a `CacheClient`: that one's `settings`, so that one rebuild makes it both. They are known only once
+   * the client is made, after its servers; a Promise may bring them. Without this there is a rebuild for each role.
+   */
+  clientSettings?: pulumi.Input<ClientSettings> | undefined;
   /** Any text; when it changes, the signing key is renewed. @default "1" */
   rotation?: pulumi.Input<string> | undefined;
 }
@@ -47,6 +70,8 @@ export class CacheServer extends pulumi.ComponentResource {
   readonly keyCreated: pulumi.Output<string>;
   /** The options of `services.nixos-cache.server` on this machine (nixos/module.nix). */
   readonly settings: pulumi.Output<ServerSettings>;
+  /** All that a `CacheClient` in another stack needs for its `server`. Put it out, and read it there through a StackReference. */
+  readonly data: pulumi.Output<ServerData>;
   /** For a client's own steps on this machine. @internal */
   readonly machine: Machine;
   /** The name of the signing key, for a client to say that it trusts it. @internal */
@@ -83,8 +108,17 @@ export class CacheServer extends pulumi.ComponentResource {
     this.ready = this.machine.role({
       role: "server",
       settings: this.settings.apply(settingsJson),
+      clientToo:
+        checked.clientSettings === undefined
+          ? undefined
+          : pulumi.output(checked.clientSettings).apply(settingsJson),
       keys: { name: "signing", word: this.signingKeyName, stdin: key.privateKey },
     });
+    const { address, port, hostKey, trustedPublicKey, keyCreated } = this;
+    const admitted = this.#admitted(checked.otherClients);
+    this.data = pulumi
+      .all([{ name, address, port, hostKey, trustedPublicKey, keyCreated }, pulumi.all(admitted)])
+      .apply(([data, keys]) => ({ ...data, authorizedKeys: keys.flat() }));
 
     this.registerOutputs({
       address: this.address,
@@ -93,6 +127,26 @@ export class CacheServer extends pulumi.ComponentResource {
       trustedPublicKey: this.trustedPublicKey,
       keyCreated: this.keyCreated,
       settings: this.settings,
+      data: this.data,
+    });
+  }
+
+  /** Lets in the clients of other stacks. The keys of each, as `type base64`, once they count. */
+  #admitted(clients: CacheServerArgs["otherClients"] = {}): pulumi.Output<string[]>[] {
+    return Object.entries(clients).map(([client, given]) => {
+      const keys = pulumi.output(given) as pulumi.Output<OtherClient>;
+      const step = this.machine.step(`${this.name}-admission-${client}`, {
+        // It depends on the signing key, so a new one is heard of here: the client goes on trusting the one before.
+        run: pulumi.interpolate`admit ${this.signingKeyName.apply(shellWord)}`,
+        undo: "revoke",
+        stdin: keys.apply((keys) => admitInput(keys, this.name)),
+        after: [this.ready],
+        part: "authorizations",
+        about: client,
+      });
+      return pulumi
+        .all([keys, step && pulumi.unsecret(step.stdout)])
+        .apply(([keys]) => clientData(keys as OtherClient).publicKeys.map(bareHostKey));
     });
   }
 }
@@ -104,6 +158,20 @@ const serverArgs: ArgumentSchemas = {
     port: port.optional(),
     onlyOurKeys: onlyOurKeys.optional(),
     rotation: rotation.optional(),
+    clientSettings: z
+      .object(
+        { servers: z.record(z.string(), z.unknown()) },
+        {
+          error: "is no client's settings: pass those of the CacheClient on this machine",
+        },
+      )
+      .optional(),
   },
   plain: machineArgs.plain,
+  members: {
+    otherClients: {
+      all: otherClients.optional(),
+      each: otherClient,
+    },
+  },
 };

@@ -6,9 +6,10 @@ import { driftInWords, driftOf, isAway } from "../machine/drift.ts";
 import type { Observation } from "../machine/observation.ts";
 import { observeAll } from "../machine/observe.ts";
 import { sshLogin } from "../machine/ssh-login.ts";
-import { CacheClient } from "./cache-client.ts";
+import { CacheClient, type ServerOfClient } from "./cache-client.ts";
 import { CacheServer } from "./cache-server.ts";
 import type { ConnectionArgs } from "./connection.ts";
+import { elsewhere } from "./elsewhere.ts";
 import { canHaveToAnswer } from "./has-to-answer.ts";
 import type { MachineArgs } from "./machine-args.ts";
 import { nameBelow, thisStack } from "./owner.ts";
@@ -35,6 +36,9 @@ export async function caches(
   login: Login,
   parent?: pulumi.ComponentResource,
 ): Promise<Caches> {
+  // Before anything is declared, and touched: what other stacks put out may be missing.
+  const others = await elsewhere(config);
+
   // Before anything is declared: what has drifted on a machine decides which of its steps are taken again.
   const observed = config.observe
     ? await observe(config, login, parent)
@@ -62,6 +66,17 @@ export async function caches(
     plan: config.plan,
   });
 
+  // Of a server that is a client too, its settings as one: that client is made below, once all servers are.
+  const clientSettingsOf = (name: string) => {
+    const client = config.clients[name];
+    if (client === undefined || client.gone) return undefined;
+    const made = Promise.resolve().then(() => {
+      const settings = clients.get(name)?.settings;
+      if (settings === undefined) throw new Error(`there is no client ${name}`);
+      return settings;
+    });
+    return pulumi.output(made);
+  };
   const servers = new Map(
     Object.entries(config.servers).map(([name, server]) => [
       name,
@@ -72,16 +87,18 @@ export async function caches(
           address: server.address,
           port: server.port,
           onlyOurKeys: server.onlyOurKeys,
+          otherClients: others.clients[name],
+          clientSettings: clientSettingsOf(name),
           rotation: rotationOf({ ...config, own: server.rotation }),
         },
         opts,
       ),
     ]),
   );
-  const cacheNamed = (name: string): CacheServer => {
-    const cache = servers.get(name);
-    if (cache === undefined) throw new Error(`there is no server ${name}`);
-    return cache;
+  const serverNamed = (name: string): ServerOfClient => {
+    const server = servers.get(name) ?? others.servers[name];
+    if (server === undefined) throw new Error(`there is no server ${name}`);
+    return server;
   };
   const clients = new Map(
     Object.entries(config.clients).map(([name, client]) => [
@@ -90,7 +107,7 @@ export async function caches(
         name,
         {
           ...machineArgs(name, client),
-          server: client.servers.map(cacheNamed),
+          server: client.servers.map(serverNamed),
           priority: client.priority,
           rotation: rotationOf({ ...config, own: client.rotation }),
           gone: client.gone,

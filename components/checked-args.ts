@@ -8,6 +8,14 @@ export interface ArgumentSchemas {
   inputs: Record<string, z.ZodType>;
   /** What has to be known at once, since it decides what is declared. */
   plain: Record<string, z.ZodType>;
+  /** A list, or a group by names: which members there are has to be known at once, each of them is an input. */
+  members?: Record<string, Members>;
+}
+
+export interface Members {
+  /** The list or the group, whatever is in it. */
+  all: z.ZodType;
+  each: z.ZodType;
 }
 
 const pem = z.string({ error: "is no text: write the whole file, from -----BEGIN to -----END" });
@@ -40,7 +48,7 @@ export const machineArgs: ArgumentSchemas = {
  */
 export function checkedArgs<T extends object>(
   component: string,
-  { inputs, plain }: ArgumentSchemas,
+  { inputs, plain, members = {} }: ArgumentSchemas,
   args: T,
 ): T {
   const mistakes: Mistake[] = [];
@@ -51,7 +59,7 @@ export function checkedArgs<T extends object>(
   };
   const checkInput = (schema: z.ZodType, value: unknown, path: string): unknown => {
     if (isEventual(value)) return checkedOutput(component, schema, value, path);
-    if (!hasEventual(value)) return check(schema, value, path);
+    if (pulumi.Resource.isInstance(value) || !hasEventual(value)) return check(schema, value, path);
     // Rules between its values need all of them; without such rules, what is not known yet does not hold up the others.
     const group = groupOf(schema);
     if (group === undefined) return checkedOutput(component, schema, value, path);
@@ -63,19 +71,33 @@ export function checkedArgs<T extends object>(
     );
   };
 
+  const checkMembers = ({ all, each }: Members, value: unknown, path: string): unknown => {
+    const before = mistakes.length;
+    const group = check(all, value, path);
+    if (mistakes.length > before || typeof group !== "object" || group === null) return group;
+    return Array.isArray(group)
+      ? group.map((member, i) =>
+          checkInput(each, member, group.length > 1 ? `${path}[${i}]` : path),
+        )
+      : mapValues(group as Record<string, unknown>, (member, key) =>
+          checkInput(each, member, `${path}.${key}`),
+        );
+  };
+
   if (!/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/.test(component)) {
     const reason = "is no component's name: write 1 to 63 of A-Z, a-z, 0-9, _, . and -";
     mistakes.push({ propertyPath: "name", reason });
   }
   // A program that is not type-checked may pass none.
   const given: object = args ?? {};
-  const all = { ...inputs, ...plain };
+  const all = { ...inputs, ...plain, ...members };
   for (const key of Object.keys(given)) {
     if (!Object.hasOwn(all, key)) mistakes.push(unknownArgument(key, all));
   }
   const checked = {
     ...mapValues(inputs, (schema, key) => checkInput(schema, Reflect.get(given, key), key)),
     ...mapValues(plain, (schema, key) => check(schema, Reflect.get(given, key), key)),
+    ...mapValues(members, (schemas, key) => checkMembers(schemas, Reflect.get(given, key), key)),
   };
   if (mistakes.length > 0) {
     const lines = mistakes.map((mistake) => inWords(component, mistake));
@@ -97,8 +119,12 @@ function checkedPlain(
   const reasons = new Map<string, string>();
   for (const issue of error.issues) {
     const at = [path, ...issue.path].join(".");
-    if (issue.code !== "unrecognized_keys") reasons.set(at, reasons.get(at) ?? issue.message);
-    else for (const key of issue.keys) reasons.set(`${at}.${key}`, noArgument);
+    if (issue.code === "unrecognized_keys") {
+      for (const key of issue.keys) reasons.set(`${at}.${key}`, noArgument);
+      continue;
+    }
+    const { message } = issue.code === "invalid_key" ? (issue.issues[0] ?? issue) : issue;
+    reasons.set(at, reasons.get(at) ?? message);
   }
   const mistakes = [...reasons].map(([propertyPath, reason]) => ({ propertyPath, reason }));
   return { value: undefined, mistakes };

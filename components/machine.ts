@@ -21,12 +21,12 @@ import { shellWord } from "../machine/shell-word.ts";
 import { commandConnection, dialsFor } from "./connection.ts";
 import { hasToAnswer } from "./has-to-answer.ts";
 import type { MachineArgs } from "./machine-args.ts";
-import { ownerOf } from "./owner.ts";
+import { ownerOf, ownerOfOther } from "./owner.ts";
 import { showPlan } from "./plan.ts";
 import { isTaken, type TakenSteps } from "./taken-steps.ts";
 
 /** A step; none where it is left for later. */
-export type Declared = pulumi.Resource | undefined;
+export type Declared = remote.Command | undefined;
 
 /** One call of the helper on a machine, and the one that undoes it (see machine/helper/main.sh). */
 export interface Step {
@@ -42,6 +42,8 @@ export interface Step {
   part: Part;
   /** The component whose step it is. @default the machine's own */
   of?: pulumi.ComponentResource;
+  /** The client of another stack that it is about, which has no component here. */
+  about?: string;
   /** It waits for another machine, which is left alone now. */
   left?: Left | undefined;
 }
@@ -59,6 +61,8 @@ export interface RoleSteps {
   role: "server" | "client";
   /** The settings, one line of JSON. */
   settings: pulumi.Output<string>;
+  /** Of a server that is also a client: the settings of that role, another line, for one rebuild to do both. */
+  clientToo?: pulumi.Output<string> | undefined;
   /** What comes before the machine is rebuilt. */
   after?: Declared[];
   /** The step that brings the role's keys: it also confirms the rebuild. The helper gets the settings, then these. */
@@ -118,8 +122,10 @@ export class Machine {
   }
 
   /** Declares a step on this machine, as a child of its component. @returns none where it is left for later */
-  step(name: string, { after = [], of = this.#component, ...step }: Step): Declared {
-    return this.#command(name, step, of, after);
+  step(name: string, { after = [], of = this.#component, about, ...step }: Step): Declared {
+    const owner =
+      about === undefined ? ownerOf(of, this.#component) : ownerOfOther(about, this.#component);
+    return this.#command(name, step, of, after, owner);
   }
 
   /**
@@ -127,7 +133,7 @@ export class Machine {
    * which the machine takes back unless the second confirms it over a new connection, and brings the keys.
    * @returns what to wait for; none where it is left for later
    */
-  role({ role, settings, after = [], keys }: RoleSteps): Declared {
+  role({ role, settings, clientToo, after = [], keys }: RoleSteps): Declared {
     const words = this.#options.apply(
       (options) => `--module ${moduleVersion} ${optionWords(options)}`,
     );
@@ -136,7 +142,7 @@ export class Machine {
       {
         run: pulumi.interpolate`settings ${role} ${words}`,
         undo: pulumi.interpolate`remove-settings ${role} ${this.#options.apply(optionWords)}`,
-        stdin: settings,
+        stdin: clientToo === undefined ? settings : pulumi.interpolate`${settings}${clientToo}`,
         part: `settings ${role}`,
       },
       this.#component,
@@ -191,11 +197,12 @@ export class Machine {
     },
     component: pulumi.ComponentResource,
     after: Declared[],
+    owner = ownerOf(component, this.#component),
   ): Declared {
     if (!isDeclared("command:remote:Command", name, left)) return undefined;
     const call = (call: typeof callHelper, words: pulumi.Input<string>) =>
       pulumi
-        .all([words, ownerOf(component, this.#component), this.#args.connection.user])
+        .all([words, owner, this.#args.connection.user])
         .apply(([words, owner, user]) => call(`${words.trimEnd()} --owner ${quoted(owner)}`, user));
     const reason = this.#reason(part) ?? this.#reason(also);
     const update = call(callHelper, run);

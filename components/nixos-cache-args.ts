@@ -8,6 +8,8 @@ import type * as pulumi from "@pulumi/pulumi";
 export interface NixosCacheArgs {
   /** The machines that serve, by name. */
   servers: { [name: string]: Server };
+  /** Servers of other stacks, by name, for `clients.NAME.servers`. */
+  otherServers?: { [name: string]: OtherServer };
   /** The machines that fetch, by name. A machine in both groups has the same connection in both. */
   clients?: { [name: string]: Client };
   /** The operator's private key, the whole file. Without it the SSH agent is asked. */
@@ -50,6 +52,28 @@ export interface Server extends Machine {
   port?: number;
   /** End the access of keys that are not of our stacks. By default false. */
   onlyOurKeys?: boolean;
+  /** The clients of other stacks that it lets in, by name. */
+  otherClients?: { [name: string]: OtherClient };
+}
+
+/** A server of another stack: that stack, or what it puts out. */
+export interface OtherServer {
+  /** organization/project/stack, whose output `servers` has it. */
+  stack?: string;
+  /** The host name or address under which clients reach it. By default its name. */
+  address?: string;
+  /** The port of its sshd, for clients. By default 22. */
+  port?: number;
+  /** Its SSH host key. */
+  hostKey?: string;
+  /** `name:base64` (nix.conf(5), `trusted-public-keys`). */
+  trustedPublicKey?: string;
+}
+
+/** A client of another stack. */
+export interface OtherClient {
+  /** organization/project/stack, whose output `clients` has its keys. */
+  stack: string;
 }
 
 /** A machine that fetches. */
@@ -100,8 +124,9 @@ export interface Rebuild {
   attribute?: string;
 }
 
-/** What a machine outside this stack needs to fetch from a server, but for the login. */
+/** What a client in another stack has to know of a server. */
 export interface ServerData {
+  name: string;
   address: string;
   port: number;
   /** `type base64`. */
@@ -110,9 +135,11 @@ export interface ServerData {
   trustedPublicKey: string;
   /** ISO 8601, UTC. */
   keyCreated: string;
+  /** The SSH keys of clients in other stacks that may read, as `type base64`. */
+  authorizedKeys: string[];
 }
 
-/** The SSH key that a client reads with. */
+/** The newest SSH key of a client, and what a server in another stack has to know of it. */
 export interface ClientData {
   /** One line as in authorized_keys. */
   publicKey: string;
@@ -120,6 +147,10 @@ export interface ClientData {
   fingerprint: string;
   /** ISO 8601, UTC. */
   keyCreated: string;
+  /** The newest key, and the one that it still reads with, if that is another. */
+  publicKeys: string[];
+  /** By the servers' names, the name of the signing key that it trusts each of them by. */
+  trusts: { [name: string]: string };
 }
 
 /** A machine's `services.nixos-cache` (nixos/module.nix): for owners who deploy it themselves. */

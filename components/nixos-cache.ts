@@ -18,9 +18,9 @@ import type { ClientSettings } from "./settings.ts";
  * });
  */
 export class NixosCache extends pulumi.ComponentResource {
-  /** For each server, what a machine outside this stack would need to fetch from it, but for the login. */
+  /** For each server, what a client in another stack has to know of it. */
   readonly servers: pulumi.Output<{ [name: string]: ServerData }>;
-  /** For each client, the SSH key that it reads with. */
+  /** For each client its newest SSH key, and what a server in another stack has to know of it. */
   readonly clients: pulumi.Output<{ [name: string]: ClientData }>;
   /** For each machine, its `services.nixos-cache`, to import where its owner deploys it. */
   readonly settings: pulumi.Output<{ [name: string]: ModuleOptions }>;
@@ -45,9 +45,15 @@ export class NixosCache extends pulumi.ComponentResource {
 function serversOf({ servers }: Caches) {
   return pulumi.all(
     Object.fromEntries(
-      [...servers].map(([name, { address, port, hostKey, trustedPublicKey, keyCreated }]) => [
+      [...servers].map(([name, { data, keyCreated }]) => [
         name,
-        pulumi.output({ address, port, hostKey, trustedPublicKey, keyCreated }),
+        pulumi.all([data, keyCreated]).apply(
+          ([data, keyCreated]): ServerData => ({
+            ...data,
+            keyCreated,
+            authorizedKeys: data.authorizedKeys ?? [],
+          }),
+        ),
       ]),
     ),
   );
@@ -56,9 +62,17 @@ function serversOf({ servers }: Caches) {
 function clientsOf({ clients }: Caches) {
   return pulumi.all(
     Object.fromEntries(
-      [...clients].map(([name, { publicKey, fingerprint, keyCreated }]) => [
+      [...clients].map(([name, { publicKey, fingerprint, keyCreated, data }]) => [
         name,
-        pulumi.output({ publicKey, fingerprint, keyCreated }),
+        pulumi.all([data, publicKey, fingerprint, keyCreated]).apply(
+          ([{ publicKeys, trusts = {} }, publicKey, fingerprint, keyCreated]): ClientData => ({
+            publicKey,
+            fingerprint,
+            keyCreated,
+            publicKeys,
+            trusts,
+          }),
+        ),
       ]),
     ),
   );

@@ -20,6 +20,11 @@ export async function ownerOf(
   return `${thisStack()} ${names.join("@")}`;
 }
 
+/** Whose the keys of another stack's client are: the server's, by a name that no component has. */
+export async function ownerOfOther(client: string, on: pulumi.ComponentResource): Promise<string> {
+  return `${thisStack()} other:${client}@${await nameOf(on)}`;
+}
+
 /** A component's name after those of its parents' types. */
 async function nameOf(component: pulumi.ComponentResource): Promise<string> {
   const { types, name } = partsOf(await urnOf(component));

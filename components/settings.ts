@@ -1,3 +1,5 @@
+import * as pulumi from "@pulumi/pulumi";
+
 /** The options of `services.nixos-cache.server` (nixos/module.nix). */
 export interface ServerSettings {
   onlyOurKeys: boolean;
@@ -40,13 +42,48 @@ function canonical(value: unknown): string {
 export interface ServerForIdentity extends Pick<ServerForClient, "address" | "port" | "hostKey"> {
   /** `name:base64` (nix.conf(5), `trusted-public-keys`). */
   trustedPublicKey: string;
+  /**
+   * Of a server in another stack: `other`, the new key is tried there; `waits`, that stack has not authorized it yet, so a key that
+   * the client has stays in use.
+   */
+  whose?: "other" | "waits" | undefined;
+}
+
+/**
+ * A client's servers, by their names. The order of the list is that in which Nix asks them: of several each has its own priority,
+ * from that of the first upwards.
+ * @param client its name, for messages
+ * @param priority of the first; none leaves it to Nix, which takes 0 for an SSH store
+ * @throws pulumi.RunError if two of them have the same name or address, which shows late in data of other stacks
+ */
+export function serversForClient(
+  client: string,
+  servers: (Pick<ServerForClient, "address" | "port" | "hostKey"> & { name: string })[],
+  priority?: number,
+): Record<string, ServerForClient> {
+  for (const what of ["name", "address"] as const) {
+    const values = servers.map((server) => server[what].toLowerCase());
+    const again = values.find((value, i) => values.indexOf(value) < i);
+    if (again !== undefined) {
+      throw new pulumi.RunError(
+        `${client}: server has ${again} twice as ${what === "name" ? "a name" : "an address"}: pass each server once`,
+      );
+    }
+  }
+  const several = servers.length > 1;
+  return Object.fromEntries(
+    servers.map(({ name, address, port, hostKey }, i) => [
+      name,
+      { address, port, hostKey, priority: several ? (priority ?? 0) + i : (priority ?? null) },
+    ]),
+  );
 }
 
 /** What the step `identity` gets after the settings: the servers, a line each, and the private key. */
 export function identityInput(servers: ServerForIdentity[], privateKey: string): string {
   const lines = servers.map(
-    ({ address, port, hostKey, trustedPublicKey }) =>
-      `${address} ${port} ${hostKey} ${trustedPublicKey}\n`,
+    ({ address, port, hostKey, trustedPublicKey, whose }) =>
+      `${address} ${port} ${hostKey} ${trustedPublicKey}${whose === undefined ? "" : ` ${whose}`}\n`,
   );
   return `${lines.join("")}\n${privateKey}`;
 }

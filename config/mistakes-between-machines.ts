@@ -4,11 +4,13 @@ import { defaultOptions } from "../machine/options.ts";
 import { namespace } from "./config-error.ts";
 import type { StackConfig } from "./stack-config.ts";
 
-type Machines = Pick<StackConfig, "servers" | "clients" | "observe">;
+type Machines = Pick<StackConfig, "servers" | "otherServers" | "clients" | "observe">;
 
 /** What no single setting shows: names that lead nowhere, and one machine under two names. */
 export function mistakesBetweenMachines(config: Machines): string[] {
   return [
+    ...noServers(config),
+    ...serversInTwoPlaces(config),
     ...Object.keys(config.clients).flatMap((name) => mistakesAboutServersOf(name, config)),
     ...serversWithoutAddress(config),
     ...serversWithOneAddress(config),
@@ -19,15 +21,35 @@ export function mistakesBetweenMachines(config: Machines): string[] {
   ];
 }
 
-function mistakesAboutServersOf(name: string, { servers, clients }: Machines): string[] {
+function noServers({ servers, otherServers }: Machines): string[] {
+  return Object.keys({ ...servers, ...otherServers }).length > 0
+    ? []
+    : [
+        `${namespace}:servers is empty: write at least one server, or run \`pulumi destroy\` to take all away`,
+      ];
+}
+
+function serversInTwoPlaces({ servers, otherServers }: Machines): string[] {
+  return Object.keys(otherServers)
+    .filter((name) => Object.hasOwn(servers, name))
+    .map(
+      (name) =>
+        `${namespace}:otherServers.${name} is a server of this stack too: write it in one of the two places`,
+    );
+}
+
+function mistakesAboutServersOf(
+  name: string,
+  { servers, otherServers, clients }: Machines,
+): string[] {
   const wanted = clients[name]?.servers ?? [];
   return wanted.flatMap((serverName, i) => {
     const setting = `${namespace}:clients.${name}.servers[${i}]`;
     if (serverName === name) {
       return `${setting} is ${name} itself: a machine has no use for its own cache, take it out`;
     }
-    if (!Object.hasOwn(servers, serverName)) {
-      const names = Object.keys(servers).join(", ");
+    if (!Object.hasOwn(servers, serverName) && !Object.hasOwn(otherServers, serverName)) {
+      const names = Object.keys({ ...servers, ...otherServers }).join(", ");
       return `${setting} names "${serverName}", which is no server: write one of ${names}`;
     }
     return wanted.indexOf(serverName) === i
@@ -36,22 +58,31 @@ function mistakesAboutServersOf(name: string, { servers, clients }: Machines): s
   });
 }
 
-function serversWithoutAddress({ servers }: Machines): string[] {
-  return Object.entries(servers).flatMap(([name, { address }]) =>
+function serversWithoutAddress(config: Machines): string[] {
+  return addressedServers(config).flatMap(({ setting, name, address }) =>
     address !== undefined || hostName.safeParse(name).success
       ? []
-      : `${namespace}:servers.${name}.address is missing: ${name} alone would be taken for an IPv4 address, write the server's host name`,
+      : `${setting}.address is missing: ${name} alone would be taken for an IPv4 address, write the server's host name`,
+  );
+}
+
+/** All servers whose addresses stand in the settings. */
+function addressedServers({ servers, otherServers }: Machines) {
+  return Object.entries({ servers, otherServers }).flatMap(([group, machines]) =>
+    Object.entries(machines)
+      .filter(([, machine]) => !("stack" in machine))
+      .map(([name, { address }]) => ({ setting: `${namespace}:${group}.${name}`, name, address })),
   );
 }
 
 // Whatever the ports: a client's ssh tells its caches apart by their address.
-function serversWithOneAddress({ servers }: Machines): string[] {
-  const addresses = Object.entries(servers).map(
-    ([name, { address = name }]) => [name, address.toLowerCase()] as const,
+function serversWithOneAddress(config: Machines): string[] {
+  const addresses = addressedServers(config).map(
+    ({ setting, name, address = name }) => [setting, address.toLowerCase()] as const,
   );
   return repetitions(addresses).map(
-    ([name, address, other]) =>
-      `${namespace}:servers.${name}.address is ${address}, like that of ${other}: write each server's own address`,
+    ([setting, address, other]) =>
+      `${setting}.address is ${address}, like that of ${other.split(".").at(-1)}: write each server's own address`,
   );
 }
 

@@ -1,18 +1,22 @@
 import { z } from "zod";
 import {
   agentSocket,
+  clientKey,
   connection,
   expected,
   gone,
+  hostKey,
   hostName,
   jump,
   machineOptions,
   mayBeOff,
   onlyOurKeys,
+  otherClientName,
   port,
   priority,
   rebuild,
   rotation,
+  trustedPublicKey,
 } from "../machine/argument-schemas.ts";
 import { ConfigError, namespace } from "./config-error.ts";
 import { mistakesBetweenMachines } from "./mistakes-between-machines.ts";
@@ -27,6 +31,43 @@ const yesOrNo = z
   .enum(["true", "false"], { error: "is neither true nor false: write one of them" })
   .transform((text) => text === "true");
 
+const noStack =
+  "is no name of a stack: write organization/project/stack, as `pulumi stack ls` and `pulumi whoami` say";
+const stack = z.string({ error: noStack }).regex(/^[\w.-]+\/[\w.-]+\/[\w.-]+$/, noStack);
+
+/** A client of another stack: its keys, or the stack that puts them out. */
+const noOtherClient =
+  "is no client of another stack: write { stack: organization/project/stack }, the line of its public key, ssh-ed25519 AAAA…, or a list of lines";
+const otherClient = z.union(
+  [clientKey, z.array(clientKey).min(1, noOtherClient), z.strictObject({ stack })],
+  { error: noOtherClient },
+);
+
+/** A server of another stack: that stack, or what it puts out. */
+const otherServer = z
+  .strictObject(
+    {
+      stack: stack.optional(),
+      address: hostName.optional(),
+      port: port.optional(),
+      hostKey: hostKey.optional(),
+      trustedPublicKey: trustedPublicKey.optional(),
+    },
+    { error: "is no group of settings: write { stack: organization/project/stack }" },
+  )
+  .superRefine(({ stack, ...data }, context) => {
+    const needed = stack === undefined ? (["hostKey", "trustedPublicKey"] as const) : [];
+    for (const setting of needed.filter((setting) => data[setting] === undefined)) {
+      const message = "is missing: write it as the server's stack puts it out, or write that stack";
+      context.addIssue({ code: "custom", path: [setting], message });
+    }
+    for (const [setting, value] of Object.entries(stack === undefined ? {} : data)) {
+      if (value === undefined) continue;
+      const message = "comes from the stack: take it out, or take stack out";
+      context.addIssue({ code: "custom", path: [setting], message });
+    }
+  });
+
 const server = z.strictObject(
   {
     connection,
@@ -34,6 +75,11 @@ const server = z.strictObject(
     port: port.optional(),
     rotation: rotation.optional(),
     onlyOurKeys: onlyOurKeys.optional(),
+    otherClients: z
+      .record(otherClientName, otherClient, {
+        error: "is no group of clients: write laptop: ssh-ed25519 AAAA…",
+      })
+      .optional(),
     ...machineOptions,
   },
   { error: "is no group of settings: write { connection: { host: …, hostKey: … } }" },
@@ -70,17 +116,17 @@ const stackConfig = z.strictObject({
   agentSocket: agentSocket.optional(),
   privateKey: z.string().optional(),
   privateKeyPassword: z.string().optional(),
-  servers: z
-    .record(machineName, server, {
-      error: expected(
-        "is no group of servers",
-        "write kalaw: { connection: { host: …, hostKey: … } }",
-      ),
-    })
-    .refine(
-      (servers) => Object.keys(servers).length > 0,
-      "is empty: write at least one server, or run `pulumi destroy` to take all away",
+  servers: z.record(machineName, server, {
+    error: expected(
+      "is no group of servers",
+      "write kalaw: { connection: { host: …, hostKey: … } }",
     ),
+  }),
+  otherServers: z
+    .record(machineName, otherServer, {
+      error: "is no group of servers: write kalaw: { stack: organization/project/stack }",
+    })
+    .default({}),
   clients: z
     .record(machineName, client, {
       error: "is no group of clients: write pai: { connection: {…}, servers: [kalaw] }",
@@ -107,7 +153,7 @@ export function parseStackConfig(settings: Record<string, string>): StackConfig 
   const ours = Object.entries(settings).flatMap(([key, text]) =>
     key.startsWith(`${namespace}:`) ? [[key.slice(namespace.length + 1), text] as const] : [],
   );
-  const values = Object.fromEntries(
+  const values: Record<string, unknown> = Object.fromEntries(
     ours.map(([key, text]) => [key, structured.has(key) ? fromJson(text) : text]),
   );
   return parse(stackConfig, values);
@@ -123,10 +169,11 @@ export function parseProgramConfig(
   return parse(programConfig, values);
 }
 
-function parse<Config extends Pick<StackConfig, "servers" | "clients" | "observe">>(
-  schema: z.ZodType<Config>,
-  values: Record<string, unknown>,
-): Config {
+function parse<
+  Config extends Pick<StackConfig, "servers" | "otherServers" | "clients" | "observe">,
+>(schema: z.ZodType<Config>, values: Record<string, unknown>): Config {
+  // All servers may be in other stacks.
+  if (values.otherServers !== undefined) values.servers ??= {};
   const parsed = schema.safeParse(values);
   const mistakes = [
     ...namesThatAreDropped(values),
@@ -138,7 +185,7 @@ function parse<Config extends Pick<StackConfig, "servers" | "clients" | "observe
   return parsed.data;
 }
 
-const structured = new Set(["servers", "clients"]);
+const structured = new Set(["servers", "otherServers", "clients"]);
 
 /** Structured settings are JSON; what is no JSON stays text, and the schema says what was expected. */
 function fromJson(text: string): unknown {
@@ -197,6 +244,7 @@ function settingName(path: PropertyKey[]): string {
 
 const groups: Record<string, z.ZodObject> = {
   servers: server,
+  otherServers: otherServer,
   clients: client,
   connection,
   rebuild,

@@ -42,7 +42,7 @@ export const port = z
   .min(1, "is no port: write a whole number from 1 to 65535, like 22")
   .max(65535, "is no port: write a whole number from 1 to 65535, like 22");
 
-const hostKey = z
+export const hostKey = z
   .string({ error: expected("is no text", whereHostKeys) })
   .superRefine((text, context) => {
     const complaint = complaintAboutHostKey(text);
@@ -150,6 +150,74 @@ export const priority = z
   .min(0, noPriority)
   // Nix reads it as a number of 32 bits, and leaves out a cache with more.
   .max(2_147_483_647, noPriority);
+
+const whereClientKeys = "write the line that the client's stack puts out, ssh-ed25519 AAAA…";
+
+/** The SSH public key of a client in another stack: one line. */
+export const clientKey = z
+  .string({ error: expected("is no text", whereClientKeys) })
+  .refine((text) => complaintAboutHostKey(text) === undefined, {
+    error: `is no ed25519 or ECDSA public key in one line: ${whereClientKeys}`,
+  });
+
+/** The name of a signing key (nix.conf(5), `trusted-public-keys`), which goes into a line of root's files as one word. */
+const signingKeyName = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/;
+
+const noClient = `is no client of another stack: ${whereClientKeys}, a list of such lines, or what its CacheClient puts out`;
+
+/** A client of another stack: a line, a list of lines, or what its component puts out (components/client-data.ts). */
+export const otherClient = z.union(
+  [
+    clientKey,
+    z.array(clientKey).min(1),
+    z.object({
+      publicKeys: z.array(clientKey),
+      trusts: z.record(z.string(), z.string().regex(signingKeyName)).optional(),
+    }),
+  ],
+  { error: noClient },
+);
+
+/** The name of a client in another stack: a part of a resource's name, and of its owner's on a machine. */
+export const otherClientName = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/,
+    "is no client's name: write 1 to 63 of A-Z, a-z, 0-9, _, . and -",
+  );
+
+/** Clients of other stacks by name, whatever is said of each. */
+export const otherClients = z.record(otherClientName, z.unknown(), {
+  error: "is no group of clients: write { laptop: 'ssh-ed25519 AAAA…' }",
+});
+
+const noTrustedKey =
+  "is no signing key's public half: write it as the server's stack puts it out, NAME:BASE64";
+
+export const trustedPublicKey = z
+  .string({
+    error: expected("is no text", "write it as the server's stack puts it out, NAME:BASE64"),
+  })
+  .regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}:[A-Za-z0-9+/]{43}=$/, noTrustedKey);
+
+/** A server of another stack (components/server-data.ts). What its stack puts out besides, another version's perhaps, is left alone. */
+export const serverData = z.object(
+  {
+    name: z
+      .string({ error: expected("is no text", "write the server's name") })
+      .regex(
+        /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/,
+        "is no server's name: write 1 to 63 of A-Z, a-z, 0-9, _, . and -",
+      ),
+    address: hostName,
+    port,
+    hostKey,
+    trustedPublicKey,
+    keyCreated: z.string().optional(),
+    authorizedKeys: z.array(z.string(), { error: "is no list of public keys" }).optional(),
+  },
+  { error: "is no CacheServer, nor what one puts out: pass the server that it fetches from" },
+);
 
 export const onlyOurKeys = yes("to end the access of keys that are not of this stack");
 

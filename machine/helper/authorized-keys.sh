@@ -65,6 +65,26 @@ other_clients() {
   key=$1 client=${owner#* } awk 'NF > 3 && $1 " " $2 != ENVIRON["key"] && $NF != ENVIRON["client"]'
 }
 
+# admit SIGNING-KEY: the keys of a client in another stack. It is let in with these alone. What it trusts that stack has said; or
+# else nobody knows, and it is taken to have missed the last rotation and none before: the key before SIGNING-KEY, the
+# newest, goes on signing for it.
+admit() {
+  IFS= read -r trusted || fail "the client's keys did not arrive whole"
+  case $trusted in *[!A-Za-z0-9_.-]*) fail "$trusted is no name of a signing key" ;; esac
+  if [ -z "$trusted" ]; then trusted=$(key_before "$1"); fi
+  cat >"$work/keys.pub"
+  while read -r key; do
+    printf '%s\n' "$key" >"$work/key.pub"
+    ssh-keygen -l -f "$work/key.pub" >"$log" 2>&1 || fail "the public key did not arrive whole" "$(last_lines)"
+    printf '%s %s\n' "$(cut -d' ' -f1,2 "$work/key.pub")" "$trusted $owner"
+  done <"$work/keys.pub" >"$work/admitted"
+  refuse_another_stacks server
+  make_data_folder
+  # Where others stay, this one was renewed.
+  if [ -s "$work/admitted" ]; then patience=60; else patience=0; fi
+  keep_lines "$patience" "$(sort -u "$work/admitted")" other_clients ''
+}
+
 # trusted_keys: the signing keys that clients trust, each by its name.
 trusted_keys() {
   expected_lines authorized_keys | awk 'NF == 5 { print $3 }'

@@ -1,7 +1,8 @@
 # The SSH key that a client reads with, and the keys that it trusts the caches by.
 secret=$data/secret
 
-# Proves the new key before it takes the old one's place. It also confirms the client's settings, over the new
+# Proves the new key before it takes the old one's place. While a server of another stack does not let it in, the one that is
+# there stays. Last it says which key is in use, for other stacks to know. It also confirms the client's settings, over the new
 # connection that it comes by.
 identity() {
   IFS= read -r settings || :
@@ -11,11 +12,17 @@ identity() {
   ssh-keygen -y -P '' -f "$work/identity" >"$work/identity.pub" 2>"$log" || fail "the private key did not arrive whole"
   confirm client "$work/settings"
   make_data_folder
-  while read -r address port type blob trusted_key; do
+  waits=
+  while read -r address port type blob trusted_key whose; do
     [ -n "$trusted_key" ] || fail "the list of servers did not arrive whole"
-    prove "$address" "$port" "$type $blob" </dev/null
+    case $whose in
+      waits) waits="$waits $address" ;;
+      *) prove "$address" "$port" "$type $blob" "$whose" </dev/null ;;
+    esac
   done <"$work/servers"
-  if ! cmp -s "$work/identity" "$secret/identity" || ! is_expected "$secret/identity"; then
+  if [ -n "$waits" ] && is_expected "$secret/identity"; then
+    say "goes on with the key that it has, until these let in the new one:$waits"
+  elif ! cmp -s "$work/identity" "$secret/identity" || ! is_expected "$secret/identity"; then
     put 600 "$secret/identity" <"$work/identity"
     record "identity $(fingerprints "$work/identity.pub")"
   fi
@@ -24,15 +31,21 @@ identity() {
   unlock_data
   # What the guard has found before does not count any more (nixos/module.nix).
   rm -f "$run"/*.unreachable
+  say "reads with $(ssh-keygen -y -P '' -f "$secret/identity" | cut -d' ' -f1,2)"
 }
 
-# prove ADDRESS PORT HOST-KEY: reads a path from the cache with the new key and nothing else: not the configuration, not
-# an older key.
+# prove ADDRESS PORT HOST-KEY WHOSE: reads a path from the cache with the new key and nothing else: not the configuration, not
+# an older key. WHOSE is `other` for a cache of another stack, which has to be told of the key.
 prove() {
   say "reading from $1 with this key"
   printf 'cache %s\n' "$3" >"$work/known_hosts"
-  read_patiently "$work/identity" "$work/known_hosts" "$1" "$2" ||
-    fail "this machine cannot read from its cache $1, port $2; its key is as it was" "$(last_lines)"
+  if read_patiently "$work/identity" "$work/known_hosts" "$1" "$2"; then return; fi
+  if [ "$4" = other ] && grep -q 'Permission denied (' "$log"; then
+    fail "the cache $1, port $2, does not let in this machine's new key; its key is as it was" \
+      "Give this line to whoever runs that cache (otherClients in its stack), then run \`pulumi up\` again:" \
+      "$(cut -d' ' -f1,2 "$work/identity.pub") ${owner#* }"
+  fi
+  fail "this machine cannot read from its cache $1, port $2; its key is as it was" "$(last_lines)"
 }
 
 # read_patiently: read_probe, again while sshd has said nothing yet: it may be about to restart, or drop some of many

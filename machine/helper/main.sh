@@ -1,14 +1,17 @@
 #!/bin/sh
 # The helper of pulumi-nixos-cache on a machine. Every step of `pulumi up` is one call of it:
 #
-#   settings ROLE       make the machine a server or a client; stdin: the settings, one line of JSON
+#   settings ROLE       make the machine a server or a client; stdin: the settings, one line of JSON; of a server that is
+#                       to be a client too, another line
 #   remove-settings ROLE
 #   signing NAME        stdin: the settings, then the signing key as `nix key generate-secret` prints it
 #   remove-signing NAME
-#   identity            stdin: the settings, a line for each server, an empty line, the SSH private key
+#   identity            stdin: the settings, a line for each server, an empty line, the SSH private key; says the key in use
 #   remove-identity
 #   authorize           stdin: an SSH public key, which may read from now on
 #   access SIGNING-KEY  stdin: the same; the client reads with it and trusts that key, so what it had before goes
+#   admit SIGNING-KEY   stdin: the signing key that a client of another stack trusts, or an empty line, then its SSH public
+#                       keys: these may read, and no others of that client; SIGNING-KEY is the newest
 #   revoke              takes away all keys of a client
 #   observe             says what is not as these steps left it
 #   plan ROLE           stdin: the settings; says what a rebuild with them would do
@@ -82,7 +85,7 @@ done
 step=${1-}
 [ $# -eq 0 ] || shift
 case $step in
-  settings | remove-settings | signing | remove-signing | access | plan | trial | revert)
+  settings | remove-settings | signing | remove-signing | access | admit | plan | trial | revert)
     about=${1-}
     [ $# -eq 0 ] || shift
     ;;
@@ -102,6 +105,7 @@ case $step:$about in
   remove-identity:) remove_identity ;;
   authorize:) authorize ;;
   access:?*) access "$about" ;;
+  admit:?*) admit "$about" ;;
   revoke:) revoke ;;
   observe:) observe ;;
   plan:server | plan:client) plan "$about" ;;

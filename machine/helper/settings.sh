@@ -1,11 +1,21 @@
 # The settings of a machine: what makes it a server or a client. They are part of its NixOS configuration.
 our_files="default.nix module.nix host server.json client.json"
 
-# settings ROLE: stdin is one line of JSON, the options of services.nixos-cache for that role.
+# settings ROLE: stdin is one line of JSON, the options of services.nixos-cache for that role. For a server that is to be a client
+# too a second line has the options of that role: one rebuild does both.
 settings() {
-  cat >"$work/settings"
+  cat >"$work/all-settings"
+  sed -n 1p "$work/all-settings" >"$work/settings"
+  sed 1d "$work/all-settings" >"$work/client-too"
   check_settings "$work/settings"
   refuse_another_stacks "$1"
+  if [ -s "$work/client-too" ]; then
+    case "$1 $(cat "$work/client-too")" in
+      'server {"servers":'*) check_settings "$work/client-too" ;;
+      *) fail "the settings did not arrive whole" ;;
+    esac
+    refuse_another_stacks client
+  fi
   if [ "$deployed_by" = owner ]; then check_deployed "$1" "$work/settings"; else check_buildable; fi
   make_data_folder
   claim "$1"
@@ -92,7 +102,7 @@ drop_files_of_before() {
 # apply ROLE SETTINGS CONFIRMED-BY: the system's lock is held.
 apply() {
   look_at_ours
-  if cmp -s "$2" "$seen/$1.json" && is_settled; then
+  if cmp -s "$2" "$seen/$1.json" && has_client_too && is_settled; then
     expect_ours
     return
   fi
@@ -101,8 +111,14 @@ apply() {
   for file in default.nix module.nix; do write_ours "$file" <"$here/../nixos/$file"; done
   host_name | write_ours host
   write_ours "$1.json" <"$2"
+  if [ -s "$work/client-too" ]; then write_ours client.json <"$work/client-too"; fi
   sync_index
   build_and_activate "$1"
+}
+
+# has_client_too: whether the files ($seen) have what came with a server's settings for its part as a client, if anything did.
+has_client_too() {
+  [ ! -s "$work/client-too" ] || cmp -s "$work/client-too" "$seen/client.json"
 }
 
 # host_name: as the configuration calls the machine (networking.hostName); empty where it leaves that to the network.

@@ -96,6 +96,11 @@ signing_keys() {
   done
 }
 
+# key_before NAME: the signing key that came before it; the same, where there is no other.
+key_before() {
+  signing_keys | grep -vxF -- "$1" | sed -n 1p | grep . || echo "$1"
+}
+
 # Names of files that are not the keys in nix.conf.
 unlisted_files() {
   {

@@ -18,11 +18,13 @@ export class FetchLoop {
   readonly fetches: Fetch[] = [];
   readonly #home: Home;
   readonly #client: string;
+  readonly #server: string;
   #stopped = false;
   readonly #done: Promise<void>;
 
-  constructor(home: Home, client: string) {
+  constructor(home: Home, client: string, server = "kalaw") {
     this.#home = home;
+    this.#server = server;
     this.#client = client;
     this.#done = this.#run();
     // It is awaited in `stop`; until then a failure must not end the process.
@@ -45,7 +47,7 @@ export class FetchLoop {
     const expression = `map (n: (import /etc/nixpkgs { }).runCommand "loop" { }
       "echo \${toString n} ${text} > $out") [ ${Array.from({ length: batch }, (_, n) => n).join(" ")} ]`;
     const built = await this.#home.on(
-      "kalaw",
+      this.#server,
       'nix-build --no-out-link --expr "$(cat)"',
       expression,
     );
@@ -55,7 +57,8 @@ export class FetchLoop {
   async #fetch(path: string): Promise<void> {
     const began = Date.now();
     const { code, stderr } = await this.#home.tryOn(this.#client, `nix-store --realise ${path}`);
-    const came = code === 0 && stderr.includes(`copying path '${path}' from 'ssh://nix-ssh@kalaw'`);
+    const came =
+      code === 0 && stderr.includes(`copying path '${path}' from 'ssh://nix-ssh@${this.#server}'`);
     this.fetches.push({ path, began, ended: Date.now(), ...(!came && { failure: stderr }) });
   }
 }

@@ -321,6 +321,8 @@ describe("one server and one client", () => {
       kalaw.hostKey,
       kalaw.keyCreated,
       kalaw.settings,
+      kalaw.data,
+      pai.data,
       pai.publicKey,
       pai.fingerprint,
       pai.keyCreated,
@@ -427,7 +429,8 @@ test("a client of two caches is authorized on both and knows both", async () => 
   const text = String(all.get("desk-settings")?.inputs.stdin);
   const { servers } = JSON.parse(text);
   expect(Object.keys(servers)).toEqual(["kalaw", "nas"]);
-  expect(servers.nas).toMatchObject({ address: "nas", port: 2200, priority: null });
+  expect(servers.kalaw.priority).toBe(1);
+  expect(servers.nas).toMatchObject({ address: "nas", port: 2200, priority: 0 });
   expect(all.get("desk-identity")?.inputs.stdin).toMatch(
     /^{.*}\nnas 2200 ssh-ed25519 \S+ nas-\S+:\S+\nkalaw 22 ssh-ed25519 \S+ kalaw-\S+:\S+\n\n-----BEGIN/,
   );
@@ -703,4 +706,136 @@ test("a client without a server is refused at once", () => {
   expect(() => new CacheClient("lost", args, record)).toThrow(
     "lost: server is empty: pass the CacheServer that it fetches from",
   );
+});
+
+describe("a server and a client in two stacks", () => {
+  const trustedPublicKey = `nas-1:${"A".repeat(43)}=`;
+  const nas = { name: "nas", address: "nas.lan", port: 2200, hostKey, trustedPublicKey };
+  const clientOf = (server: CacheClientArgs["server"], rest: object = {}) =>
+    new CacheClient(
+      "desk",
+      { connection: { host: "192.0.2.4", hostKey }, server, ...rest },
+      record,
+    );
+  const lines = async () =>
+    String((await inputs("desk-identity"))?.stdin)
+      .split("\n")
+      .slice(1);
+  const otherKey =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILi5anq9WZ6nvn6//ZQhbiDTND20Cntc8/zMKvgSs31a";
+
+  test("the client has no steps on the server, which it knows by its data, that may come late", async () => {
+    clientOf(pulumi.output(nas));
+    expect([...(await resources()).keys()].sort()).toEqual(
+      ["desk", "desk-helper", "desk-identity", "desk-key", "desk-settings"].sort(),
+    );
+    expect(JSON.parse(String((await inputs("desk-settings"))?.stdin)).servers).toEqual({
+      nas: { address: "nas.lan", port: 2200, hostKey, priority: null },
+    });
+    expect((await lines())[0]).toBe(`nas.lan 2200 ${hostKey} ${trustedPublicKey} other`);
+  });
+
+  test("a new key waits until the server's stack has let it in; beside a server of this stack", async () => {
+    const warn = vi.spyOn(pulumi.log, "warn").mockResolvedValue();
+    const { kalaw } = kalawAndPai();
+    const desk = clientOf([{ ...nas, authorizedKeys: [otherKey] }, kalaw]);
+    await resources();
+    expect((await lines()).slice(0, 2)).toEqual([
+      `nas.lan 2200 ${hostKey} ${trustedPublicKey} waits`,
+      expect.stringMatching(/^kalaw 22 \S+ \S+ kalaw-\S+$/),
+    ]);
+    // The key that the client goes on with stays.
+    expect((await inputs("desk-access-kalaw"))?.update).toBe(
+      callHelper("authorize --owner 'organization/nixos-cache/test desk@kalaw'"),
+    );
+    await vi.waitFor(() => expect(warn).toHaveBeenCalled());
+    const said = warn.mock.lastCall?.[0] ?? "";
+    expect(said).toMatch(/^desk waits for the stack of nas /);
+    expect(said.split("\n").at(-1)).toBe(await value(desk.publicKey));
+    warn.mockRestore();
+  });
+
+  test("what a client puts out is its newest key, and what it trusts", async () => {
+    const desk = clientOf(nas);
+    expect(await value(desk.data)).toEqual({
+      publicKeys: [await value(desk.publicKey)],
+      trusts: { nas: "nas-1" },
+    });
+  });
+
+  test("a client that is gone puts out no key", async () => {
+    const warn = vi.spyOn(pulumi.log, "warn").mockResolvedValue();
+    expect(await value(clientOf(nas, { gone: true }).data)).toEqual({ publicKeys: [], trusts: {} });
+    await resources();
+    warn.mockRestore();
+  });
+
+  test("the server lets in what it is given, as its own, and puts out what a client needs", async () => {
+    const server = new CacheServer(
+      "kalaw",
+      {
+        connection: { host: "192.0.2.1", hostKey },
+        otherClients: {
+          laptop: `${otherKey} me`,
+          desk: pulumi.output({ publicKeys: [otherKey, hostKey], trusts: { kalaw: "kalaw-0" } }),
+        },
+      },
+      record,
+    );
+    const { authorizedKeys, name, keyCreated, trustedPublicKey, ...others } = await value(
+      server.data,
+    );
+    expect(others).toEqual({ address: "kalaw", port: 22, hostKey });
+    expect(name).toBe("kalaw");
+    expect(authorizedKeys).toEqual([otherKey, otherKey, hostKey]);
+    expect(await value(server.keyCreated)).toBe(keyCreated);
+    const [signingKey] = trustedPublicKey.split(":");
+    for (const [client, stdin] of [
+      ["laptop", `\n${otherKey} me\n`],
+      ["desk", `kalaw-0\n${otherKey}\n${hostKey}\n`],
+    ]) {
+      const owner = `--owner 'organization/nixos-cache/test other:${client}@kalaw'`;
+      expect(await inputs(`kalaw-admission-${client}`)).toEqual({
+        connection: expect.anything(),
+        ...run(`admit ${signingKey}`, owner),
+        delete: callHelperToUndo(`revoke ${owner}`),
+        stdin,
+        addPreviousOutputInEnv: false,
+      });
+      expect(await dependencies(`kalaw-admission-${client}`)).toEqual([
+        "kalaw-helper",
+        "kalaw-signing",
+      ]);
+    }
+  });
+});
+
+test("two machines that serve each other: no step waits for itself, and one rebuild has the settings of both roles", async () => {
+  const connection = (last: number) => ({ host: `192.0.2.${last}`, hostKey });
+  // As in index.ts: a server comes before its machine's client, and that after its own server.
+  const clients: CacheClient[] = [];
+  const settingsOf = (which: number) =>
+    pulumi.output(
+      Promise.resolve().then(() => clients[which]?.settings),
+    ) as CacheClient["settings"];
+  const kalaw = new CacheServer(
+    "kalaw",
+    { connection: connection(1), clientSettings: settingsOf(0) },
+    record,
+  );
+  const pai = new CacheServer(
+    "pai",
+    { connection: connection(2), clientSettings: settingsOf(1) },
+    record,
+  );
+  clients.push(
+    new CacheClient("kalaw-fetches", { connection: connection(1), server: pai }, record),
+    new CacheClient("pai-fetches", { connection: connection(2), server: kalaw }, record),
+  );
+  await resources();
+  for (const name of ["kalaw", "pai"]) {
+    const client = (await inputs(`${name}-fetches-settings`))?.stdin;
+    expect((await inputs(`${name}-settings`))?.stdin).toBe(`{"onlyOurKeys":false}\n${client}`);
+    expect(await dependencies(`${name}-settings`)).toEqual([`${name}-helper`]);
+  }
 });

@@ -126,6 +126,27 @@ test("a file of another step's that is gone before it is looked at fails nothing
   expect([status, said]).toEqual([0, `600 ${machine}/data/secret/identity\n`]);
 });
 
+describe("what another stack's client trusts, where nobody has said", () => {
+  /** What the server signs with, the newest first. */
+  function keyBefore(names: string[]) {
+    const signing = join(machine, "data/secret/signing");
+    mkdirSync(signing, { recursive: true });
+    for (const name of names) writeFileSync(join(signing, name), `${name}:secret`);
+    const files = ["newest", ...names].map((name) => join(signing, name)).join(" ");
+    const sums = names.map((name) => `sha256sum ${join(signing, name)} >>$data/expected`);
+    writeFileSync(
+      join(machine, "data/expected"),
+      `line nix.conf extra-secret-key-files = ${files}\n`,
+    );
+    return call(`${sums.join("\n")}\nkey_before ${names[0]}`).said;
+  }
+
+  test("it is the key before the newest, if there is one", () => {
+    expect(keyBefore(["kalaw-2"])).toBe("kalaw-2\n");
+    expect(keyBefore(["kalaw-3", "kalaw-2", "kalaw-1"])).toBe("kalaw-2\n");
+  });
+});
+
 describe("what a trial's unit does", () => {
   test.each(["trial", "revert"])("%s of another trial touches nothing", (step) => {
     const { status, said } = call(

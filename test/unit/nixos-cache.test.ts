@@ -31,14 +31,17 @@ test("it declares the components of the settings below itself, and puts out what
   const cache = new NixosCache("home", args);
   expect(await value(cache.servers)).toEqual({
     kalaw: {
+      name: "kalaw",
       address: "kalaw",
       port: 22,
       hostKey,
       trustedPublicKey: expect.stringMatching(/^kalaw-/),
       keyCreated: expect.any(String),
+      authorizedKeys: [],
     },
   });
-  expect(Object.keys(await value(cache.clients))).toEqual(["pai"]);
+  const { pai } = await value(cache.clients);
+  expect(pai?.publicKeys).toEqual([pai?.publicKey]);
   expect(await value(cache.settings)).toEqual({
     kalaw: { server: { enable: true, onlyOurKeys: false } },
     pai: {
@@ -87,11 +90,16 @@ test.each<[string, object, string[]]>([
   ],
   [
     "two mistakes",
-    { rotateEvery: "soon", servers: {} },
+    { rotateEvery: "soon", plan: 1 },
     [
       "home: rotateEvery is no period: write a number of days, like 90d",
-      "home: servers is empty: write at least one server",
+      "home: plan is neither true nor false",
     ],
+  ],
+  [
+    "an empty group",
+    { servers: {}, clients: {} },
+    ["home: servers is empty: write at least one server"],
   ],
 ])("%s is refused by its name", (_, wrong, words) => {
   const make = () => new NixosCache("home", { ...args, ...wrong } as NixosCacheArgs);

@@ -1,6 +1,11 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { identityInput, type ServerForClient, settingsJson } from "../../components/settings.ts";
+import {
+  identityInput,
+  type ServerForClient,
+  serversForClient,
+  settingsJson,
+} from "../../components/settings.ts";
 
 const hostKey = "ssh-ed25519 AAAA";
 
@@ -41,6 +46,42 @@ test("an identity comes with a line for each server, an empty line, and the key"
   }));
   expect(identityInput(servers, "-----BEGIN\n")).toBe(
     `kalaw 22 ${hostKey} kalaw-1:abc=\nnas 22 ${hostKey} nas-1:abc=\n\n-----BEGIN\n`,
+  );
+});
+
+test("a server of another stack says how its client gets on with its key there", () => {
+  const nas = { address: "nas", port: 22, hostKey, trustedPublicKey: "nas-1:abc=" };
+  expect(
+    identityInput(
+      [
+        { ...nas, whose: "other" },
+        { ...nas, whose: "waits" },
+      ],
+      "key",
+    ),
+  ).toBe(`nas 22 ${hostKey} nas-1:abc= other\nnas 22 ${hostKey} nas-1:abc= waits\n\nkey`);
+});
+
+test("servers are asked in the order of the list, from the priority of the first", () => {
+  const priorities = (names: string[], priority?: number) => {
+    const servers = names.map((name) => ({ name, address: name, port: 22, hostKey }));
+    const settings = Object.entries(serversForClient("pai", servers, priority));
+    return Object.fromEntries(settings.map(([name, { priority }]) => [name, priority]));
+  };
+  expect(priorities(["nas", "kalaw"])).toEqual({ nas: 0, kalaw: 1 });
+  expect(priorities(["nas", "kalaw"], 30)).toEqual({ nas: 30, kalaw: 31 });
+  expect(priorities(["nas"], 30)).toEqual({ nas: 30 });
+  // Alone it is left to Nix, as it was before there could be others.
+  expect(priorities(["nas"])).toEqual({ nas: null });
+});
+
+test("two servers of one name or address are refused, for of other stacks' that shows late", () => {
+  const kalaw = { name: "kalaw", address: "kalaw.lan", port: 22, hostKey };
+  expect(() => serversForClient("pai", [kalaw, { ...kalaw, address: "nas" }])).toThrow(
+    "pai: server has kalaw twice as a name: pass each server once",
+  );
+  expect(() => serversForClient("pai", [kalaw, { ...kalaw, name: "nas", port: 2200 }])).toThrow(
+    "pai: server has kalaw.lan twice as an address: pass each server once",
   );
 });
 

@@ -37,6 +37,13 @@ function complaint(overrides: Record<string, unknown>): string {
   throw new Error("the settings were taken");
 }
 
+/** What another stack puts out of a server. */
+const dataOfNas = {
+  address: "nas.lan",
+  hostKey: nasKey,
+  trustedPublicKey: `nas-1:${"A".repeat(43)}=`,
+};
+
 const server = (change: object) => ({ servers: { kalaw: { ...kalaw, ...change } } });
 const client = (change: object) => ({ clients: { pai: { ...pai, ...change } } });
 const login = (change: object) => server({ connection: { ...kalaw.connection, ...change } });
@@ -48,6 +55,7 @@ describe("settings that are right", () => {
       observe: true,
       plan: false,
       servers: { kalaw },
+      otherServers: {},
       clients: { pai },
     });
   });
@@ -128,6 +136,23 @@ describe("settings that are right", () => {
       servers: ["kalaw"],
     };
     parseStackConfig(settings({ servers: { kalaw, nas }, clients: { nas: both } }));
+  });
+
+  test("a client whose server is in another stack", () => {
+    const otherServers = { kalaw: { stack: "me/nixos-cache/home" }, nas: dataOfNas };
+    const clients = { pai: { ...pai, servers: ["nas", "kalaw"] } };
+    const config = parseStackConfig(settings({ servers: undefined, otherServers, clients }));
+    expect(config).toMatchObject({ servers: {}, otherServers, clients });
+  });
+
+  test("clients of other stacks: a line, several, or the stack that puts them out", () => {
+    const otherClients = {
+      pai: { stack: "me/nixos-cache/desk" },
+      laptop: `${paiKey} me@laptop`,
+      "Old.laptop": [paiKey, nasKey],
+    };
+    const config = parseStackConfig(settings(server({ otherClients })));
+    expect(config.servers.kalaw?.otherClients).toEqual(otherClients);
   });
 
   test("a server without clients", () => {
@@ -215,7 +240,7 @@ describe("every mistake is named, with what to write instead", () => {
     [
       "a typo in a server",
       server({ onlyOurKey: true }),
-      "nixos-cache:servers.kalaw.onlyOurKey is no setting: write one of connection, address, port, rotation, onlyOurKeys, rebuild, confirmWithin, onlyOurs, takeOver",
+      "nixos-cache:servers.kalaw.onlyOurKey is no setting: write one of connection, address, port, rotation, onlyOurKeys, otherClients, rebuild, confirmWithin, onlyOurs, takeOver",
     ],
     [
       "a server's setting of a client",
@@ -230,7 +255,7 @@ describe("every mistake is named, with what to write instead", () => {
     [
       "a typo at the top",
       { rotations: "2" },
-      "nixos-cache:rotations is no setting: write one of rotation, rotateEvery, observe, plan, agentSocket, privateKey, privateKeyPassword, servers, clients",
+      "nixos-cache:rotations is no setting: write one of rotation, rotateEvery, observe, plan, agentSocket, privateKey, privateKeyPassword, servers, otherServers, clients",
     ],
     [
       "a bad machine name",
@@ -431,7 +456,7 @@ describe("every mistake is named, with what to write instead", () => {
     [
       "a server's own mayBeOff",
       server({ mayBeOff: true }),
-      "nixos-cache:servers.kalaw.mayBeOff is no setting: write one of connection, address, port, rotation, onlyOurKeys, rebuild, confirmWithin, onlyOurs, takeOver",
+      "nixos-cache:servers.kalaw.mayBeOff is no setting: write one of connection, address, port, rotation, onlyOurKeys, otherClients, rebuild, confirmWithin, onlyOurs, takeOver",
     ],
     [
       "two ways to rebuild one machine",
@@ -528,6 +553,58 @@ describe("every mistake is named, with what to write instead", () => {
       "an empty group of servers",
       { servers: {}, clients: {} },
       "nixos-cache:servers is empty: write at least one server, or run `pulumi destroy` to take all away",
+    ],
+    ...(
+      [
+        [
+          { stack: "home" },
+          ".stack is no name of a stack: write organization/project/stack, as `pulumi stack ls` and `pulumi whoami` say",
+        ],
+        [
+          { stack: "a/b/c", port: 22 },
+          ".port comes from the stack: take it out, or take stack out",
+        ],
+        [
+          { hostKey: nasKey },
+          ".trustedPublicKey is missing: write it as the server's stack puts it out, or write that stack",
+        ],
+        [
+          { ...dataOfNas, trustedPublicKey: "nas-1:AAAA" },
+          ".trustedPublicKey is no signing key's public half: write it as the server's stack puts it out, NAME:BASE64",
+        ],
+        [
+          { ...dataOfNas, keyCreated: "x" },
+          ".keyCreated is no setting: write one of stack, address, port, hostKey, trustedPublicKey",
+        ],
+        [
+          { ...dataOfNas, address: "kalaw" },
+          ".address is kalaw, like that of kalaw: write each server's own address",
+        ],
+      ] as const
+    ).map(([nas, words]): [string, Record<string, unknown>, string] => [
+      `a server of another stack: ${words}`,
+      { otherServers: { nas } },
+      `nixos-cache:otherServers.nas${words}`,
+    ]),
+    [
+      "a server here and in another stack",
+      { otherServers: { kalaw: { stack: "a/b/c" } } },
+      "nixos-cache:otherServers.kalaw is a server of this stack too: write it in one of the two places",
+    ],
+    ...["pai", rsaKey].map((laptop): [string, Record<string, unknown>, string] => [
+      `a line that is no key: ${laptop}`,
+      server({ otherClients: { laptop } }),
+      "nixos-cache:servers.kalaw.otherClients.laptop is no ed25519 or ECDSA public key in one line: write the line that the client's stack puts out, ssh-ed25519 AAAA…",
+    ]),
+    ...[5, [], { keys: paiKey }].map((laptop): [string, Record<string, unknown>, string] => [
+      `a client of another stack: ${JSON.stringify(laptop)}`,
+      server({ otherClients: { laptop } }),
+      "nixos-cache:servers.kalaw.otherClients.laptop is no client of another stack: write { stack: organization/project/stack }, the line of its public key, ssh-ed25519 AAAA…, or a list of lines",
+    ]),
+    [
+      "a client of another stack whose name is no word",
+      server({ otherClients: { "a b": paiKey } }),
+      "nixos-cache:servers.kalaw.otherClients.a b is no client's name: write 1 to 63 of A-Z, a-z, 0-9, _, . and -",
     ],
     [
       "an empty list",
