@@ -5,6 +5,7 @@ import { basename, join } from "node:path";
 import { execa } from "execa";
 import { cacheFolder } from "../tools/cache-folder.ts";
 import type { Report } from "../tools/report.ts";
+import { debianKeyring } from "./debian-keyring.ts";
 import { madeFrom } from "./host.ts";
 import { withLock } from "./lock.ts";
 import { type Suite, suites } from "./suite.ts";
@@ -77,8 +78,12 @@ async function debootstrap(
   target: string,
   report: Report,
 ): Promise<void> {
-  const include = `--include=${packages.join(",")}`;
-  await contained(["mmdebstrap", ...mmdebstrapOptions, include, suite, target], report);
+  const options = [
+    ...mmdebstrapOptions,
+    `--keyring=${debianKeyring()}`,
+    `--include=${packages.join(",")}`,
+  ];
+  await contained(["mmdebstrap", ...options, suite, target], report);
   // mmdebstrap copies this computer's; the lab has no name server.
   await writeFile(join(target, "etc/resolv.conf"), "");
 }

@@ -4,6 +4,7 @@ import { delimiter, join } from "node:path";
 import { execa } from "execa";
 import type { Report } from "../tools/report.ts";
 import { cgroupMount } from "./cgroup.ts";
+import { debianKeyring } from "./debian-keyring.ts";
 
 /** What the lab needs of the computer, as found on it. */
 export interface Computer {
@@ -12,13 +13,15 @@ export interface Computer {
   root: boolean;
   /** Whether it installs its software with apt-get. */
   apt: boolean;
+  /** The Debian packages of what it lacks. */
+  missing: string[];
   /** Whether there is a control group tree of version 2 that can be written to. */
   cgroup: boolean;
   /** Whether the kernel has overlayfs, or a module of it. */
   overlay: boolean;
 }
 
-// A file that the package brings, by which we see that it is installed.
+// A program or a file that the package brings, by which we see that it is there, wherever it comes from.
 const packages: Record<string, string> = {
   mmdebstrap: "mmdebstrap",
   "systemd-nspawn": "systemd-container",
@@ -32,18 +35,20 @@ const packages: Record<string, string> = {
   flock: "util-linux",
   mount: "mount",
   umount: "mount",
-  "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
+  [debianKeyring()]: "debian-archive-keyring",
 };
 
-/** Checks that the lab can run here, and installs the Debian packages that it needs and are missing.
+/** Checks that the lab can run here, and installs the Debian packages of what it needs and is missing. With all of it on
+ * PATH, as in the shell of shell.nix, no apt is asked for.
  * @param more other programs that are needed, each with its package.
  * @throws one message with all that is in the way, and what to do about it. */
 export async function meetRequirements(
   report: Report,
   more: Record<string, string> = {},
 ): Promise<void> {
-  checkComputer(await thisComputer());
-  const missing = missingPackages({ ...packages, ...more });
+  const computer = await thisComputer(more);
+  checkComputer(computer);
+  const { missing } = computer;
   if (missing.length === 0) return;
   report(`Installing the Debian packages ${missing.join(", ")}`);
   try {
@@ -64,16 +69,17 @@ export function checkComputer(computer: Computer): void {
   throw new Error(`The lab cannot run here:\n${list}`);
 }
 
-function problemsOf({ platform, root, apt, cgroup, overlay }: Computer): string[] {
+function problemsOf({ platform, root, apt, missing, cgroup, overlay }: Computer): string[] {
   if (platform !== "linux") {
     const advice = "run it on a Debian machine, a virtual one will do";
     return [`its hosts are Linux containers, and this is ${platform}: ${advice}`];
   }
   const problems: string[] = [];
   if (!root) problems.push("it needs root, for containers and networks: run it with sudo");
-  if (!apt) {
-    const names = [...new Set(Object.values(packages))].join(", ");
-    problems.push(`there is no apt-get: run it on Debian or a relative of it (it needs ${names})`);
+  if (!apt && missing.length > 0) {
+    problems.push(
+      `there is no apt-get to install ${missing.join(", ")}: run it on Debian or a relative of it, or with Nix in \`nix-shell\``,
+    );
   }
   // Who is not root cannot tell about the rest.
   if (root && !cgroup)
@@ -82,8 +88,9 @@ function problemsOf({ platform, root, apt, cgroup, overlay }: Computer): string[
   return problems;
 }
 
-/** Looks at the computer that this runs on. */
-export async function thisComputer(): Promise<Computer> {
+/** Looks at the computer that this runs on.
+ * @param more other programs that are needed, each with its package. */
+export async function thisComputer(more: Record<string, string> = {}): Promise<Computer> {
   const { platform } = process;
   const root = process.getuid?.() === 0;
   const linux = platform === "linux";
@@ -91,6 +98,7 @@ export async function thisComputer(): Promise<Computer> {
     platform,
     root,
     apt: found("apt-get"),
+    missing: missingPackages({ ...packages, ...more }),
     cgroup: linux && isWritable(cgroupMount()),
     overlay: linux && root && (await hasOverlay()),
   };
