@@ -11,7 +11,7 @@ let
   has = type: x: isAttrs x && x._type or null == type;
 
   showOption = concatMapStringsSep "." (
-    part: if lib.hasPrefix "[" part then part else lib.escapeNixIdentifier part
+    part: if lib.hasPrefix "[" part || part == "<name>" then part else lib.escapeNixIdentifier part
   );
 
   showValue =

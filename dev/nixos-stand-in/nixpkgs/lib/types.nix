@@ -11,7 +11,10 @@ let
   mkType = name: description: check: merge: {
     _type = "option-type";
     inherit name description check merge;
+    getSubOptions = _: { };
   };
+  # Within another type's description.
+  phrase = t: if t.name == "submodule" then "(submodule)" else t.description;
   valuesOf = map (def: def.value);
 
   mergeOne =
@@ -85,7 +88,7 @@ let
 
     nullOr =
       elemType:
-      mkType "nullOr" "null or ${elemType.description}" (x: x == null || elemType.check x) (
+      mkType "nullOr" "null or ${phrase elemType}" (x: x == null || elemType.check x) (
         loc: defs:
         let
           nulls = filter (def: def.value == null) defs;
@@ -97,11 +100,14 @@ let
         else
           elemType.merge loc defs
       )
-      // { emptyValue = null; };
+      // {
+        emptyValue = null;
+        inherit (elemType) getSubOptions;
+      };
 
     listOf =
       elemType:
-      mkType "listOf" "list of ${elemType.description}" isList (
+      mkType "listOf" "list of ${phrase elemType}" isList (
         loc: defs:
         concatMap (
           def:
@@ -114,14 +120,17 @@ let
           ) def.value
         ) defs
       )
-      // { emptyValue = [ ]; };
+      // {
+        emptyValue = [ ];
+        getSubOptions = path: elemType.getSubOptions (path ++ [ "*" ]);
+      };
     nonEmptyListOf = elemType: addCheck (listOf elemType) (xs: xs != [ ]) // { description = "non-empty list of ${elemType.description}"; };
 
     attrsOf = elemType: attrsOf' elemType (filterAttrs (_: merged: merged.isDefined));
     lazyAttrsOf = elemType: attrsOf' elemType (x: x);
     attrsOf' =
       elemType: onlyDefined:
-      mkType "attrsOf" "attribute set of ${elemType.description}" isAttrs (
+      mkType "attrsOf" "attribute set of ${phrase elemType}" isAttrs (
         loc: defs:
         mapAttrs (_: merged: merged.value) (
           onlyDefined (
@@ -134,7 +143,10 @@ let
           )
         )
       )
-      // { emptyValue = { }; };
+      // {
+        emptyValue = { };
+        getSubOptions = path: elemType.getSubOptions (path ++ [ "<name>" ]);
+      };
 
     either =
       t1: t2:
@@ -161,18 +173,22 @@ let
       let
         eval =
           loc: defs:
-          (lib.evalModules {
+          lib.evalModules {
             modules =
               toList base
               ++ map (
                 def: if isAttrs def.value then { _file = def.file; config = def.value; } else def.value
               ) defs;
             prefix = loc;
-            specialArgs.name = last loc;
-          }).config;
+            specialArgs.name = if defs == [ ] then "‹name›" else last loc;
+          };
       in
-      mkType "submodule" "submodule" (x: isAttrs x || isFunction x || isPath x) eval
-      // { emptyValue = { }; };
+      mkType "submodule" "submodule" (x: isAttrs x || isFunction x || isPath x) (loc: defs: (eval loc defs).config)
+      // {
+        emptyValue = { };
+        # For documentation, where it has no name.
+        getSubOptions = path: (eval path [ ]).options;
+      };
 
     addCheck = type: check: type // { check = x: type.check x && check x; };
     uniq = type: type // { merge = mergeOne; };
