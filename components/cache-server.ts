@@ -8,6 +8,7 @@ import {
   otherClients,
   port,
   rotation,
+  warm,
 } from "../machine/argument-schemas.ts";
 import { bareHostKey, checkedHostKey } from "../machine/host-key.ts";
 import { shellWord } from "../machine/shell-word.ts";
@@ -18,6 +19,25 @@ import type { MachineArgs } from "./machine-args.ts";
 import type { ServerData } from "./server-data.ts";
 import { type ClientSettings, type ServerSettings, settingsJson } from "./settings.ts";
 import { storedKeypair } from "./stored-keypair.ts";
+
+/** What a server builds on a timer, so that its clients find it there. */
+export interface WarmArgs {
+  /** A flake's URL, or its absolute path on the server; it has the systems in `nixosConfigurations`. */
+  flake: pulumi.Input<string>;
+  /** Their names there. */
+  systems: pulumi.Input<pulumi.Input<string>[]>;
+  /** When: a calendar event of systemd.time(7). @default "daily" */
+  startAt?: pulumi.Input<string> | undefined;
+  /**
+   * A user of the server, not root, who evaluates the flake with their own credentials for it.
+   * @default one without any rights, for a flake that everybody can read
+   */
+  user?: pulumi.Input<string> | undefined;
+  /** How many different builds of each system are kept from garbage collection: 1 to 1000. @default 3 */
+  keep?: pulumi.Input<number> | undefined;
+  /** How much is kept in all: bytes, or with K, M, G or T in units of 1024. The oldest builds go. @default no limit */
+  maxSize?: pulumi.Input<string> | undefined;
+}
 
 export interface CacheServerArgs extends MachineArgs {
   /** The host name or address under which clients reach it. @default the component's name */
@@ -42,6 +62,8 @@ export interface CacheServerArgs extends MachineArgs {
    * the client is made, after its servers; a Promise may bring them. Without this there is a rebuild for each role.
    */
   clientSettings?: pulumi.Input<ClientSettings> | undefined;
+  /** Systems of clients that the server builds or fetches ahead of time, and keeps. @default none */
+  warm?: WarmArgs | undefined;
   /** Any text; when it changes, the signing key is renewed. @default "1" */
   rotation?: pulumi.Input<string> | undefined;
 }
@@ -101,8 +123,12 @@ export class CacheServer extends pulumi.ComponentResource {
     this.keyCreated = pulumi.unsecret(key.created);
 
     this.settings = pulumi
-      .output(checked.onlyOurKeys)
-      .apply((onlyOurKeys = false): ServerSettings => ({ onlyOurKeys }));
+      .output({ onlyOurKeys: checked.onlyOurKeys, warm: checked.warm })
+      .apply(({ onlyOurKeys = false, warm: given }): ServerSettings => {
+        if (given === undefined) return { onlyOurKeys };
+        const { user = null, maxSize = null, ...rest } = warm.parse(given);
+        return { onlyOurKeys, warm: { ...rest, user, maxSize } };
+      });
 
     this.machine = new Machine(name, checked, this);
     this.ready = this.machine.role({
@@ -157,6 +183,7 @@ const serverArgs: ArgumentSchemas = {
     address: hostName.optional(),
     port: port.optional(),
     onlyOurKeys: onlyOurKeys.optional(),
+    warm: warm.optional(),
     rotation: rotation.optional(),
     clientSettings: z
       .object(

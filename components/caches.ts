@@ -87,6 +87,7 @@ export async function caches(
           address: server.address,
           port: server.port,
           onlyOurKeys: server.onlyOurKeys,
+          warm: server.warm,
           otherClients: others.clients[name],
           clientSettings: clientSettingsOf(name),
           rotation: rotationOf({ ...config, own: server.rotation }),

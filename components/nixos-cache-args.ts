@@ -52,8 +52,29 @@ export interface Server extends Machine {
   port?: number;
   /** End the access of keys that are not of our stacks. By default false. */
   onlyOurKeys?: boolean;
+  /** Systems of clients that it builds or fetches ahead of time, and keeps. By default none. */
+  warm?: Warm;
   /** The clients of other stacks that it lets in, by name. */
   otherClients?: { [name: string]: OtherClient };
+}
+
+/** What a server builds on a timer, so that its clients find it there. */
+export interface Warm {
+  /** A flake's URL, or its absolute path on the server; it has the systems in `nixosConfigurations`. */
+  flake: string;
+  /** Their names there. */
+  systems: string[];
+  /** When: a calendar event of systemd.time(7). By default daily. */
+  startAt?: string;
+  /**
+   * A user of the server, not root, who evaluates the flake with their own credentials for it. By default one without any rights,
+   * for a flake that everybody can read.
+   */
+  user?: string;
+  /** How many different builds of each system are kept from garbage collection: 1 to 1000. By default 3. */
+  keep?: number;
+  /** How much is kept in all: bytes, or with K, M, G or T in units of 1024. The oldest builds go. By default without limit. */
+  maxSize?: string;
 }
 
 /** A server of another stack: that stack, or what it puts out. */
@@ -163,6 +184,7 @@ export interface ModuleOptions {
 export interface ServerOptions {
   enable: boolean;
   onlyOurKeys: boolean;
+  warm?: Warm;
 }
 
 /** `services.nixos-cache.client`. */

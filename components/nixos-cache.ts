@@ -2,8 +2,15 @@ import * as pulumi from "@pulumi/pulumi";
 import { ConfigError, namespace } from "../config/config-error.ts";
 import { parseProgramConfig } from "../config/stack-config.ts";
 import { type Caches, caches, type Login } from "./caches.ts";
-import type { ClientData, ModuleOptions, NixosCacheArgs, ServerData } from "./nixos-cache-args.ts";
-import type { ClientSettings } from "./settings.ts";
+import type {
+  ClientData,
+  ClientOptions,
+  ModuleOptions,
+  NixosCacheArgs,
+  ServerData,
+  ServerOptions,
+} from "./nixos-cache-args.ts";
+import type { ClientSettings, ServerSettings } from "./settings.ts";
 
 /**
  * Caches for a home: machines that serve their stores over SSH, and machines that fetch from them, with the settings of the stack
@@ -86,8 +93,8 @@ function settingsOf({ servers, clients }: Caches) {
         name,
         pulumi.all([servers.get(name)?.settings, clients.get(name)?.settings]).apply(
           ([server, client]): ModuleOptions => ({
-            ...(server !== undefined && { server: { enable: true, ...server } }),
-            ...(client !== undefined && { client: withoutNull(client) }),
+            ...(server !== undefined && { server: serverOptions(server) }),
+            ...(client !== undefined && { client: clientOptions(client) }),
           }),
         ),
       ]),
@@ -95,16 +102,27 @@ function settingsOf({ servers, clients }: Caches) {
   );
 }
 
-/** Other languages' types have no number that may be null; the module's default is the same. */
-function withoutNull({ servers }: ClientSettings) {
+function serverOptions({ warm, ...server }: ServerSettings): ServerOptions {
   return {
-    servers: Object.fromEntries(
-      Object.entries(servers).map(([name, { priority, ...server }]) => [
-        name,
-        { ...server, ...(priority !== null && { priority }) },
-      ]),
-    ),
+    enable: true,
+    ...server,
+    ...(warm !== undefined && { warm: withoutNull({ ...warm, systems: [...warm.systems] }) }),
   };
+}
+
+function clientOptions({ servers }: ClientSettings): ClientOptions {
+  const options = Object.entries(servers).map(([name, server]) => [name, withoutNull(server)]);
+  return { servers: Object.fromEntries(options) };
+}
+
+type WithoutNull<T> = { [K in keyof T as null extends T[K] ? never : K]: T[K] } & {
+  [K in keyof T as null extends T[K] ? K : never]?: NonNullable<T[K]>;
+};
+
+/** Other languages' types have no value that may be null; the module's default is the same. */
+function withoutNull<T extends object>(options: T): WithoutNull<T> {
+  const given = Object.entries(options).filter(([, value]) => value !== null);
+  return Object.fromEntries(given) as WithoutNull<T>;
 }
 
 /** Settings and login, the latter secret whether or not it was given as one. */

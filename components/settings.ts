@@ -3,6 +3,18 @@ import * as pulumi from "@pulumi/pulumi";
 /** The options of `services.nixos-cache.server` (nixos/module.nix). */
 export interface ServerSettings {
   onlyOurKeys: boolean;
+  /** Not there: nothing is built ahead of time. */
+  warm?: WarmSettings;
+}
+
+/** The systems that a server builds ahead of time (nixos/warm.nix says what each option is). */
+export interface WarmSettings {
+  flake: string;
+  systems: readonly string[];
+  startAt: string;
+  user: string | null;
+  keep: number;
+  maxSize: string | null;
 }
 
 /** The options of `services.nixos-cache.client` (nixos/module.nix). */
@@ -31,6 +43,7 @@ export function settingsJson(settings: ServerSettings | ClientSettings): string 
 
 function canonical(value: unknown): string {
   if (typeof value !== "object" || value === null) return JSON.stringify(value);
+  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
   // Nix sorts by bytes, and JSON.stringify would put names that are numbers first.
   const entries = Object.entries(value).sort(([a], [b]) =>
     Buffer.compare(Buffer.from(a), Buffer.from(b)),

@@ -17,6 +17,7 @@ import {
   rebuild,
   rotation,
   trustedPublicKey,
+  warm,
 } from "../machine/argument-schemas.ts";
 import { ConfigError, namespace } from "./config-error.ts";
 import { mistakesBetweenMachines } from "./mistakes-between-machines.ts";
@@ -80,6 +81,7 @@ const server = z.strictObject(
         error: "is no group of clients: write laptop: ssh-ed25519 AAAA…",
       })
       .optional(),
+    warm: warm.optional(),
     ...machineOptions,
   },
   { error: "is no group of settings: write { connection: { host: …, hostKey: … } }" },
@@ -249,6 +251,7 @@ const groups: Record<string, z.ZodObject> = {
   connection,
   rebuild,
   jump,
+  warm,
 };
 
 /** The settings of the innermost group on the way, as in `servers.kalaw.connection.jump`. */

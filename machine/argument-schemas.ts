@@ -52,8 +52,10 @@ export const hostKey = z
   });
 
 // `pulumi config set --path` writes a number where it sees one.
+const numberAsText = (value: unknown) => (typeof value === "number" ? String(value) : value);
+
 export const rotation = z.preprocess(
-  (value) => (typeof value === "number" ? String(value) : value),
+  numberAsText,
   z
     .string({ error: "is no text: write any word or number, like 2" })
     .min(1, "is empty: write any word or number, like 2"),
@@ -220,6 +222,54 @@ export const serverData = z.object(
 );
 
 export const onlyOurKeys = yes("to end the access of keys that are not of this stack");
+
+const wholeFlake =
+  "write its URL or its path on the server, without # and spaces, like github:me/machines or /srv/machines";
+const noSystems = "write the names of its nixosConfigurations that clients run, like [pai]";
+const noSize = "is no size: write a number of bytes, or one with K, M, G or T, like 50G";
+const noCount = "is no number of builds: write a whole number from 1 to 1000, like 3";
+
+/** Systems that a server builds ahead of time (nixos/warm.nix). */
+export const warm = z.strictObject(
+  {
+    flake: z
+      .string({ error: expected("is no text", wholeFlake) })
+      .regex(
+        /^(\/|[a-z][a-z0-9+.-]*:)[A-Za-z0-9/._~:?&=@%+,-]*$/,
+        `is no flake for a server: ${wholeFlake}`,
+      ),
+    systems: z
+      .array(
+        z
+          .string({ error: `is no text: ${noSystems}` })
+          .regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]*$/, `is no name of a system: ${noSystems}`),
+        { error: expected("is no list", noSystems) },
+      )
+      .min(1, `is empty: ${noSystems}`),
+    startAt: z
+      .string({ error: "is no text: write when, like daily or 04:00 (systemd.time(7))" })
+      .regex(
+        /^[A-Za-z0-9*:/.,~ -]+$/,
+        "is no time: write when, like daily or 04:00 (systemd.time(7))",
+      )
+      .default("daily"),
+    user: z
+      .string({ error: "is no text: write the name of a user of the server" })
+      .regex(
+        /^(?!root$)[A-Za-z_][A-Za-z0-9_.-]{0,30}$/,
+        "is no user's name, or root: write who may read the flake on the server, with no other rights",
+      )
+      .optional(),
+    keep: z.int({ error: noCount }).min(1, noCount).max(1000, noCount).default(3),
+    maxSize: z
+      .preprocess(
+        numberAsText,
+        z.string({ error: noSize }).regex(/^[1-9][0-9]{0,11}[KMGT]?$/, noSize),
+      )
+      .optional(),
+  },
+  { error: "is no group of settings: write { flake: github:me/machines, systems: [pai] }" },
+);
 
 export const gone = yes("if the machine is lost");
 

@@ -23,7 +23,21 @@ let
 
   # What `pulumi up` compares with the settings that it wants: JSON without spaces, keys sorted.
   settings = {
-    server = { inherit (cfg.server) onlyOurKeys; };
+    server = {
+      inherit (cfg.server) onlyOurKeys;
+    }
+    // lib.optionalAttrs (cfg.server.warm != null) {
+      warm = {
+        inherit (cfg.server.warm)
+          flake
+          systems
+          startAt
+          user
+          keep
+          maxSize
+          ;
+      };
+    };
     client.servers = lib.mapAttrs (_: server: {
       inherit (server)
         address
@@ -142,6 +156,8 @@ let
   };
 in
 {
+  imports = [ ./warm.nix ];
+
   options.services.nixos-cache = {
     server = {
       enable = lib.mkEnableOption "serving this machine's Nix store over SSH to the keys in ${data}/authorized_keys";

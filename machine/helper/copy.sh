@@ -40,5 +40,5 @@ show_copy_to_git() {
 
 # module_into FOLDER: our module, which does nothing without settings.
 module_into() {
-  cp "$here/../nixos/default.nix" "$here/../nixos/module.nix" "$1/"
+  for file in $module_files; do cp "$here/../nixos/$file" "$1/"; done
 }

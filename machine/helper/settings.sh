@@ -1,5 +1,6 @@
 # The settings of a machine: what makes it a server or a client. They are part of its NixOS configuration.
-our_files="default.nix module.nix host server.json client.json"
+module_files="default.nix module.nix warm.nix"
+our_files="$module_files host server.json client.json"
 
 # settings ROLE: stdin is one line of JSON, the options of services.nixos-cache for that role. For a server that is to be a client
 # too a second line has the options of that role: one rebuild does both.
@@ -54,9 +55,12 @@ confirm() {
 
 # has_settings ROLE SETTINGS: whether the machine runs with them, and with this module.
 has_settings() {
-  cmp -s "$2" "$current/etc/nixos-cache/$1.json" &&
-    cmp -s "$here/../nixos/module.nix" "$current/etc/nixos-cache/module.nix" &&
-    cmp -s "$here/../nixos/default.nix" "$current/etc/nixos-cache/default.nix"
+  cmp -s "$2" "$current/etc/nixos-cache/$1.json" && has_module "$current/etc/nixos-cache"
+}
+
+# has_module FOLDER: whether this very module is there.
+has_module() {
+  for file in $module_files; do cmp -s "$here/../nixos/$file" "$1/$file" || return 1; done
 }
 
 # check_settings FILE: one line and its end, so it came whole.
@@ -108,7 +112,7 @@ apply() {
   fi
   refuse_another_deployment
   begin_trial "$1" "$3"
-  for file in default.nix module.nix; do write_ours "$file" <"$here/../nixos/$file"; done
+  for file in $module_files; do write_ours "$file" <"$here/../nixos/$file"; done
   host_name | write_ours host
   write_ours "$1.json" <"$2"
   if [ -s "$work/client-too" ]; then write_ours client.json <"$work/client-too"; fi
@@ -128,7 +132,7 @@ host_name() {
 
 # is_settled: the machine follows its files ($seen), after a reboot too, and nobody has changed them.
 is_settled() {
-  cmp -s "$seen/module.nix" "$here/../nixos/module.nix" && cmp -s "$seen/default.nix" "$here/../nixos/default.nix" &&
+  has_module "$seen" &&
     [ "$(first_line "$seen/host")" = "$(host_name)" ] && follows "$seen" "$current" && follows "$seen" "$profile" &&
     [ -z "$(replaced_in_etc)" ] && is_shown_to_nix
 }
@@ -140,7 +144,7 @@ follows() {
     [ ! -e "$built" ]
     return
   fi
-  for file in default.nix module.nix server.json client.json; do
+  for file in $module_files server.json client.json; do
     if [ -e "$1/$file" ] || [ -e "$built/$file" ]; then cmp -s "$1/$file" "$built/$file" || return 1; fi
   done
 }
@@ -211,9 +215,19 @@ remove_settings() {
     write_lines authorized_keys '' no_lines
     expect_lines authorized_keys
     unlock_data
+    drop_warm_systems
   fi
   release "$1"
   if ! has_owner && [ ! -e "$ours/server.json" ] && [ ! -e "$ours/client.json" ]; then remove_all; fi
+}
+
+# drop_warm_systems: what the timer has built of its clients' systems (nixos/warm.nix) is kept no more. systemd gives a user of
+# its own a folder in `private`, and a link to it.
+drop_warm_systems() {
+  if [ -e "$current/etc/systemd/system/nixos-cache-warm.service" ]; then return; fi
+  systemctl stop nixos-cache-warm.service 2>"$log" || :
+  for folder in /var/lib /var/cache; do rm -rf "$folder/nixos-cache-warm" "$folder/private/nixos-cache-warm"; done
+  rm -f /var/lib/systemd/timers/stamp-nixos-cache-warm.timer
 }
 
 # drop_settings ROLE

@@ -2,20 +2,21 @@ import { helperFiles } from "../../machine/helper.ts";
 import type { Home } from "../system/home.ts";
 
 /** Our module, as an owner has it in their configuration, seen from what `deploy` takes. */
-export const moduleFile = "../services-nixos-cache.nix";
+export const moduleFile = "../services-nixos-cache/module.nix";
 
 /** An owner's configuration takes our module in, beside the machine's own files. */
 export async function takeModuleIn(home: Home, host: string): Promise<void> {
-  const text = helperFiles.find(({ path }) => path === "nixos/module.nix")?.text;
-  if (text === undefined) throw new Error("there is no nixos/module.nix");
-  await write(home, host, "services-nixos-cache.nix", text);
+  for (const { path, text } of helperFiles) {
+    const file = /^nixos\/(.*)$/.exec(path)?.[1];
+    if (file !== undefined) await write(home, host, `services-nixos-cache/${file}`, text);
+  }
 }
 
 /** Writes a file to an owner's configuration, so that Nix sees it. */
 export async function write(home: Home, host: string, name: string, text: string): Promise<void> {
   await home.on(
     host,
-    `cd /etc/nixos && cat >${name} && { [ ! -e .git ] || git add --intent-to-add ${name}; }`,
+    `cd /etc/nixos && mkdir -p "$(dirname ${name})" && cat >${name} && { [ ! -e .git ] || git add --intent-to-add ${name}; }`,
     text,
   );
 }

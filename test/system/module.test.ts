@@ -253,6 +253,11 @@ describe("what cannot work is told", () => {
       alone(two),
       "services.nixos-cache.client.servers: ssh tells servers apart by their address, so each needs its own.",
     ],
+    [
+      "systems built ahead of time as root",
+      alone(`${serves} server.warm = { flake = "/srv"; systems = [ "pai" ]; user = "root"; };`),
+      "services.nixos-cache.server.warm.user: root is no user of this machine, or root: write the name of one who may read the flake.",
+    ],
   ])("%s", async (_, modules, message) => {
     expect(await evaluate(failed, modules)).toEqual([message]);
     const { code, stderr } = await tryEvaluate("config.system.build.toplevel.drvPath", modules);
@@ -279,6 +284,8 @@ describe("a wrong type is refused, with the option's name", () => {
   test.each([
     ["server.enable", 'server.enable = "yes";'],
     ["server.onlyOurKeys", "server.onlyOurKeys = 1;"],
+    ["server.warm.flake", 'server.warm = { flake = "me/machines"; systems = [ "pai" ]; };'],
+    ["server.warm.systems", 'server.warm = { flake = "/srv"; systems = [ ]; };'],
     ["client.servers", "client.servers = [ ];"],
     [`${server}.port`, `${fetches} ${server}.port = 65536;`],
     [`${server}.port`, `${fetches} ${server}.port = "22";`],
@@ -334,12 +341,12 @@ describe("with the files that `pulumi up` writes", () => {
   test("the settings are the module's options, and stand in the system as they came", async () => {
     const ours = await withFiles({ "server.json": server, "client.json": client, host: "pai\n" });
     expect(await evaluate("config.services.nixos-cache", ours)).toEqual({
-      server: { enable: true, onlyOurKeys: true },
+      server: { enable: true, onlyOurKeys: true, warm: null },
       client: JSON.parse(client),
     });
     const { files } = await evaluate<{ files: string[] }>(effects, ours);
     expect(files.sort()).toEqual(
-      ["client.json", "default.nix", "module.nix", "probe", "server.json"].map(
+      ["client.json", "default.nix", "module.nix", "probe", "server.json", "warm.nix"].map(
         (name) => `nixos-cache/${name}`,
       ),
     );

@@ -17,6 +17,7 @@ const inputs: Row[] = [
   ["server", "port", 70000, "is no port"],
   ["server", "onlyOurKeys", "false", "is neither true nor false"],
   ["server", "clientSettings", "x", "is no client's settings"],
+  ["server", "warm.flake", "me/machines; id", "is no flake for a server"],
   ["server", "rotation", { a: 1 }, "is no text"],
   ["client", "priority", 2 ** 31, "is no priority"],
   ["client", "confirmWithin", "70; reboot", "is no number of seconds"],

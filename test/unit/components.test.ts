@@ -373,6 +373,18 @@ describe("a server", () => {
     expect(await inputs("nas-settings")).toMatchObject({ stdin: '{"onlyOurKeys":true}\n' });
     expect((await inputs("nas-signing"))?.stdin).toMatch(/^{"onlyOurKeys":true}\nnas-/);
   });
+
+  test("with warm has it in its settings, with what was left out", async () => {
+    const warm = { flake: pulumi.output("/srv/machines"), systems: ["pai"], maxSize: "50G" };
+    const nas = new CacheServer("nas", { connection, warm }, record);
+    expect(await value(nas.settings)).toEqual({
+      onlyOurKeys: false,
+      warm: {
+        ...{ flake: "/srv/machines", systems: ["pai"], startAt: "daily" },
+        ...{ user: null, keep: 3, maxSize: "50G" },
+      },
+    });
+  });
 });
 
 test("through a jump host: each connection goes there first, with its host key and the same login", async () => {

@@ -282,6 +282,7 @@ test("of Nix's own commands only those are called that Lix has too", () => {
   const called = [...text.matchAll(/\bnix(?:_command| ) +((?:store|key) )?([a-z-]+) /g)];
   const commands = new Set(called.map(([, group = "", command]) => group + command));
   expect([...commands].sort()).toEqual([
+    "build",
     "eval",
     "key convert-secret-to-public",
     "path-info",

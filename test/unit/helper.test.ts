@@ -41,6 +41,7 @@ describe("the helper's files", () => {
     expect(paths.filter((path) => !/^steps\/[a-z-]+\.sh$/.test(path))).toEqual([
       "nixos/default.nix",
       "nixos/module.nix",
+      "nixos/warm.nix",
     ]);
   });
 

@@ -17,6 +17,10 @@ test("settings are one line of JSON without spaces, keys sorted", () => {
       `"nas":{"address":"nas.lan","hostKey":"${hostKey}","port":22,"priority":null}}}\n`,
   );
   expect(settingsJson({ onlyOurKeys: true })).toBe('{"onlyOurKeys":true}\n');
+  const warm = { systems: ["pai", "nas"], flake: "/srv", startAt: "daily", user: null, keep: 3 };
+  expect(settingsJson({ warm: { ...warm, maxSize: "50G" }, onlyOurKeys: false })).toBe(
+    '{"onlyOurKeys":false,"warm":{"flake":"/srv","keep":3,"maxSize":"50G","startAt":"daily","systems":["pai","nas"],"user":null}}\n',
+  );
 });
 
 test("a server whose name is a number is in the order of text, as Nix sorts it", () => {

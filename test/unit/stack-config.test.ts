@@ -12,6 +12,7 @@ const rsaKey =
 
 const kalaw = { connection: { host: "kalaw.lan", user: "root", hostKey }, address: "kalaw" };
 const pai = { connection: { host: "pai.lan", hostKey: paiKey }, servers: ["kalaw"], priority: 30 };
+const warm = { flake: "github:me/machines", systems: ["pai"] };
 const nas = { connection: { host: "nas.lan", hostKey: nasKey } };
 
 /** The stack file's settings as Pulumi hands them over. */
@@ -118,6 +119,18 @@ describe("settings that are right", () => {
       ...kalaw,
       ...change,
     });
+  });
+
+  test("systems that a server builds ahead of time, with their defaults", () => {
+    const built = (given: object) =>
+      parseStackConfig(settings(server({ warm: given }))).servers.kalaw?.warm;
+    expect(built(warm)).toEqual({ ...warm, startAt: "daily", keep: 3 });
+    const all = { ...warm, startAt: "Mon *-*-* 04:00", user: "me", keep: 1, maxSize: "50G" };
+    expect(built(all)).toEqual(all);
+    expect(built({ ...warm, maxSize: 5000 })?.maxSize).toBe("5000");
+    for (const flake of ["/srv/machines", "git+ssh://git@nas/machines?ref=main&dir=a"]) {
+      expect(built({ ...warm, flake })?.flake).toBe(flake);
+    }
   });
 
   test("a machine whose settings its owner deploys", () => {
@@ -240,7 +253,7 @@ describe("every mistake is named, with what to write instead", () => {
     [
       "a typo in a server",
       server({ onlyOurKey: true }),
-      "nixos-cache:servers.kalaw.onlyOurKey is no setting: write one of connection, address, port, rotation, onlyOurKeys, otherClients, rebuild, confirmWithin, onlyOurs, takeOver",
+      "nixos-cache:servers.kalaw.onlyOurKey is no setting: write one of connection, address, port, rotation, onlyOurKeys, otherClients, warm, rebuild, confirmWithin, onlyOurs, takeOver",
     ],
     [
       "a server's setting of a client",
@@ -425,6 +438,61 @@ describe("every mistake is named, with what to write instead", () => {
       server({ onlyOurKeys: "yes" }),
       "nixos-cache:servers.kalaw.onlyOurKeys is neither true nor false: write true to end the access of keys that are not of this stack",
     ],
+    ...(
+      [
+        [
+          "flake",
+          "me/machines",
+          "is no flake for a server: write its URL or its path on the server, without # and spaces, like github:me/machines or /srv/machines",
+        ],
+        [
+          "flake",
+          "github:me/machines#pai",
+          "is no flake for a server: write its URL or its path on the server, without # and spaces, like github:me/machines or /srv/machines",
+        ],
+        [
+          "flake",
+          "--impure",
+          "is no flake for a server: write its URL or its path on the server, without # and spaces, like github:me/machines or /srv/machines",
+        ],
+        [
+          "systems",
+          "pai",
+          "is no list: write the names of its nixosConfigurations that clients run, like [pai]",
+        ],
+        [
+          "systems",
+          [],
+          "is empty: write the names of its nixosConfigurations that clients run, like [pai]",
+        ],
+        [
+          "startAt",
+          "daily\nExecStart=id",
+          "is no time: write when, like daily or 04:00 (systemd.time(7))",
+        ],
+        [
+          "user",
+          "root",
+          "is no user's name, or root: write who may read the flake on the server, with no other rights",
+        ],
+        ["keep", 0, "is no number of builds: write a whole number from 1 to 1000, like 3"],
+        [
+          "maxSize",
+          "50 GB",
+          "is no size: write a number of bytes, or one with K, M, G or T, like 50G",
+        ],
+        ["flakes", "x", "is no setting: write one of flake, systems, startAt, user, keep, maxSize"],
+      ] as const
+    ).map(([setting, value, words]): [string, Record<string, unknown>, string] => [
+      `${setting} of warm is ${value}`,
+      server({ warm: { ...warm, [setting]: value } }),
+      `nixos-cache:servers.kalaw.warm.${setting} ${words}`,
+    ]),
+    [
+      "a name of a system that is none",
+      server({ warm: { ...warm, systems: ["pai", "a'b"] } }),
+      "nixos-cache:servers.kalaw.warm.systems[1] is no name of a system: write the names of its nixosConfigurations that clients run, like [pai]",
+    ],
     [
       "takeOver in words",
       client({ takeOver: 1 }),
@@ -456,7 +524,7 @@ describe("every mistake is named, with what to write instead", () => {
     [
       "a server's own mayBeOff",
       server({ mayBeOff: true }),
-      "nixos-cache:servers.kalaw.mayBeOff is no setting: write one of connection, address, port, rotation, onlyOurKeys, otherClients, rebuild, confirmWithin, onlyOurs, takeOver",
+      "nixos-cache:servers.kalaw.mayBeOff is no setting: write one of connection, address, port, rotation, onlyOurKeys, otherClients, warm, rebuild, confirmWithin, onlyOurs, takeOver",
     ],
     [
       "two ways to rebuild one machine",

@@ -124,7 +124,7 @@ let
         emptyValue = [ ];
         getSubOptions = path: elemType.getSubOptions (path ++ [ "*" ]);
       };
-    nonEmptyListOf = elemType: addCheck (listOf elemType) (xs: xs != [ ]) // { description = "non-empty list of ${elemType.description}"; };
+    nonEmptyListOf = elemType: addCheck (listOf elemType) (xs: xs != [ ]) // { description = "non-empty (list of ${elemType.description})"; };
 
     attrsOf = elemType: attrsOf' elemType (filterAttrs (_: merged: merged.isDefined));
     lazyAttrsOf = elemType: attrsOf' elemType (x: x);

@@ -70,7 +70,7 @@ cd "$lists"
 touch stop reload restart skip start new
 
 units_in() { # FOLDER: the names of its units, also of those that it only adds to
-  for unit in "$1"/*.service "$1"/*.path "$1"/*.socket "$1"/*.service.d; do
+  for unit in "$1"/*.service "$1"/*.path "$1"/*.socket "$1"/*.timer "$1"/*.service.d; do
     if [ -e "$unit" ]; then basename "${unit%.d}"; fi
   done | sort -u
 }
@@ -101,7 +101,7 @@ changed() { # UNIT: what a change of it asks for
   case $1 in
     # As on NixOS: nothing.
     *.socket) ;;
-    *.path) echo "$1" >> restart ;;
+    *.path | *.timer) echo "$1" >> restart ;;
     *)
       if says "$1" X-ReloadIfChanged=true; then
         echo "$1" >> reload

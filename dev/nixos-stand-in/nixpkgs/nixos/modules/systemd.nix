@@ -1,4 +1,4 @@
-# Stand-in for NixOS' systemd.services, systemd.sockets, systemd.paths and systemd.tmpfiles.rules.
+# Stand-in for NixOS' systemd.services, systemd.sockets, systemd.paths, systemd.timers and systemd.tmpfiles.rules.
 { config, lib, pkgs, ... }:
 let
   inherit (lib) mkOption types;
@@ -42,7 +42,7 @@ let
       // service.serviceConfig
     );
 
-  # What starts a service: a path or a socket.
+  # What starts a service: a path, a socket or a timer.
   triggerText =
     kind: unit:
     "[Unit]\n"
@@ -124,6 +124,7 @@ in
     package = opt types.package pkgs.systemd;
     paths = trigger "pathConfig";
     sockets = trigger "socketConfig";
+    timers = trigger "timerConfig";
     tmpfiles.rules = opt (types.listOf types.str) [ ];
   };
 
@@ -144,10 +145,12 @@ in
     ) units
     ++ triggers "Path" config.systemd.paths
     ++ triggers "Socket" config.systemd.sockets
+    ++ triggers "Timer" config.systemd.timers
     # The targets that a switch restarts, so that they start what is new.
     ++ map upstream [
       "multi-user.target"
       "sockets.target"
+      "timers.target"
     ]
     ++ [
       {
