@@ -159,8 +159,10 @@ export class CacheClient extends pulumi.ComponentResource {
         left,
       });
     }
-    // What the machine has come to, so not before the step is done. What that says is public, whatever the engine infers from its stdin.
-    const said = pulumi.output(ready && pulumi.unsecret(ready.stdout));
+    // For other stacks: what the machine has come to, so not before the step is done; without them, a step that fails would keep the
+    // stack's outputs back for nothing. What it says is public, whatever the engine infers from its stdin.
+    const done = servers.some(isOther) ? ready : undefined;
+    const said = pulumi.output(done && pulumi.unsecret(done.stdout));
     this.data = gone
       ? pulumi.output({ publicKeys: [], trusts: {} })
       : pulumi.all([this.publicKey, known, said]).apply(([publicKey, servers, said]) => ({
