@@ -1,12 +1,13 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { appendFile, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, test } from "vitest";
+import { useSshAgent } from "../ssh-agent.ts";
 import { connects, failed, sshd } from "./contract.ts";
 import { password } from "./sshd.ts";
+
+const agent = useSshAgent();
 
 describe("login", () => {
   test.each([
@@ -72,7 +73,8 @@ describe("login", () => {
   });
 
   test("by agent, from its path or SSH_AUTH_SOCK; never where a private key is set", async () => {
-    const socket = await agent("operator");
+    const { socket } = agent;
+    agent.add(join(sshd.folder, "operator"));
     const none = { privateKey: undefined as never };
     expect(await connects({ ...none, agentSocketPath: socket })).toEqual([]);
     expect(await connects(none, { SSH_AUTH_SOCK: socket })).toEqual([]);
@@ -98,18 +100,6 @@ describe("login", () => {
 
 function unauthenticated(methods: string): string {
   return `ssh: handshake failed: ssh: unable to authenticate, attempted methods [${methods}], no supported methods remain`;
-}
-
-async function agent(key: string): Promise<string> {
-  const socket = join(sshd.folder, "agent");
-  const daemon = spawn("ssh-agent", ["-D", "-a", socket], { stdio: ["ignore", "pipe", "ignore"] });
-  onTestFinished(async () => {
-    daemon.kill();
-    await once(daemon, "exit");
-  });
-  await once(daemon.stdout, "data");
-  await execa("ssh-add", [join(sshd.folder, key)], { env: { SSH_AUTH_SOCK: socket } });
-  return socket;
 }
 
 describe("host key", () => {

@@ -1,4 +1,3 @@
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
@@ -10,7 +9,9 @@ import { runOverSsh } from "../../machine/run-over-ssh.ts";
 import { NotReached, type SshAddress, type SshEndpoint } from "../../machine/ssh-connection.ts";
 import { sshLogin } from "../../machine/ssh-login.ts";
 import { freePort, Sshd } from "../command-plugin/sshd.ts";
+import { useSshAgent } from "../ssh-agent.ts";
 
+const agent = useSshAgent();
 const sshd = new Sshd();
 beforeAll(() => sshd.start());
 afterAll(() => sshd.stop());
@@ -114,20 +115,11 @@ describe("the login", () => {
   });
 
   test("by agent", async () => {
-    const socket = join(sshd.folder, "agent");
-    const daemon = spawn("ssh-agent", ["-D", "-a", socket], {
-      stdio: ["ignore", "pipe", "ignore"],
-    });
-    onTestFinished(async () => {
-      daemon.kill();
-      await once(daemon, "exit");
-    });
-    await once(daemon.stdout, "data");
-    const byAgent = sshLogin({}, socket);
+    const byAgent = sshLogin({}, agent.socket);
     await expect(runOverSsh(address(), byAgent, "true")).rejects.toThrow(
       "does not let root in with this key",
     );
-    await execa("ssh-add", [join(sshd.folder, "operator")], { env: { SSH_AUTH_SOCK: socket } });
+    agent.add(join(sshd.folder, "operator"));
     expect(await runOverSsh(address(), byAgent, "true")).toMatchObject({ status: 0 });
   });
 
