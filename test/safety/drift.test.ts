@@ -422,7 +422,7 @@ describe("what no step repairs is told, and changes nothing", () => {
     await home().up();
     expect(await unchanged(home())).not.toContain("committed");
     expect(await home().on("kalaw", `${git} status --porcelain -- nixos-cache`)).toMatch(
-      /^( A nixos-cache\/\S+\n?){4}$/,
+      /^( A nixos-cache\/\S+\n?){5}$/,
     );
   });
 
