@@ -2,7 +2,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 
 /**
- * The settings of the stack file (README, "Settings"), as arguments. All but the operator's login are plain values, not Outputs: the
+ * The settings of the stack file (docs/reference/settings.md), as arguments. All but the operator's login are plain values, not Outputs: the
  * machines are looked at before anything is declared.
  */
 export interface NixosCacheArgs {

@@ -18,7 +18,7 @@ export interface MachineFacts {
   caches: readonly { name: string; address: string; trustedKey: string | undefined }[];
 }
 
-/** What the README asks for. */
+/** What docs/how-to/own-machines.md asks for. */
 const needed = { nixos: "24.11", nix: "2.24" };
 
 const system: Check<MachineFacts> = ({ answer }) => {

@@ -32,7 +32,7 @@ export function standingFindings(observation: Observation): Finding[] {
           if (todo !== undefined) return { wrong: note, todo };
           const colon = note.indexOf(": ");
           return colon === -1
-            ? { wrong: note, todo: "see Troubleshooting in the README" }
+            ? { wrong: note, todo: "see docs/reference/messages.md" }
             : { wrong: note.slice(0, colon), todo: note.slice(colon + 2) };
         }),
       ];

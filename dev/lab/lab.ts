@@ -24,7 +24,7 @@ export interface HostStatus {
 }
 
 /**
- * Throwaway hosts on this computer, in a network of their own: see the README, "The lab".
+ * Throwaway hosts on this computer, in a network of their own: see docs/reference/lab.md.
  *
  * Everything that a lab is made of is in its folder, or is named after its id, which is a hash of
  * the folder's path. So labs in different folders have nothing to do with each other.

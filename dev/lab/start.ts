@@ -52,7 +52,7 @@ try {
     npm run lab -- power-off ${server}          a build on ${client} goes on without its cache
     npm run pulumi -- destroy                 both hosts as they were
     npm run lab -- down                       nothing left
-  Your own machines: see README.md, "On your own machines".
+  More of this: docs/tutorial.md. Your own machines: README.md.
 `);
 } catch (error) {
   console.error(`\n${error instanceof Error ? error.message : error}`);

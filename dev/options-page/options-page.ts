@@ -13,11 +13,11 @@ export interface DocumentedOption {
 
 const head = `# Options of the NixOS module
 
-Generated from [\`nixos/\`](../nixos) by \`npm test -- test/module/options -u\`. With \`pulumi up\` the stack's settings set them;
-[Deploying the settings yourself](deploying-the-settings-yourself.md) says when you do.
+Generated from [\`nixos/\`](../../nixos) by \`npm test -- test/module/options -u\`. With \`pulumi up\` the stack's settings set them;
+[Deploy the settings yourself](../how-to/deploy-the-settings-yourself.md) says when you do.
 `;
 
-/** The page docs/options.md: every option with its type, its default and what it does. */
+/** The page docs/reference/options.md: every option with its type, its default and what it does. */
 export function optionsPage(options: readonly DocumentedOption[]): string {
   return [head, ...options.map(section)].join("\n");
 }

@@ -50,7 +50,7 @@ async function openByHand(): Promise<{ isOpen: () => boolean; end: () => Promise
   };
 }
 
-// As people set it up by hand: see the README's first lines.
+// As people set it up by hand: see docs/how-to/adopt-a-set-up-by-hand.md.
 beforeAll(async () => {
   const publicKey = await home().on(
     "pai",

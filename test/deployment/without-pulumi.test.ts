@@ -3,7 +3,7 @@ import { buildNewPath, fetchPath } from "../../dev/lab/demonstration.ts";
 import { useHome } from "../system/home.ts";
 import { deploy, moduleFile, takeModuleIn, write } from "./owner.ts";
 
-// No stack ever comes to these machines: only the module, and keys that somebody places as docs/files-on-a-machine.md says.
+// No stack ever comes to these machines: only the module, and keys that somebody places as docs/reference/files-on-a-machine.md says.
 const home = useHome();
 const data = "/var/lib/nixos-cache";
 

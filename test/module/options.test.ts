@@ -5,7 +5,7 @@ import { optionsPage } from "../../dev/options-page/options-page.ts";
 import { checkout } from "../../dev/tools/checkout.ts";
 
 // `npm test -- test/module/options -u` writes it anew.
-test("docs/options.md says what the module declares", async () => {
+test("docs/reference/options.md says what the module declares", async () => {
   const options = await nixAlone(
     "nix-instantiate --eval --strict --json /options.nix --arg lib 'import /etc/nixpkgs/lib' --arg module /nixos/module.nix",
     {
@@ -14,6 +14,6 @@ test("docs/options.md says what the module declares", async () => {
     },
   );
   await expect(optionsPage(JSON.parse(options))).toMatchFileSnapshot(
-    join(checkout, "docs/options.md"),
+    join(checkout, "docs/reference/options.md"),
   );
 });

@@ -209,7 +209,7 @@ async function fetchesNow(home: Home, when: string): Promise<void> {
   );
 }
 
-/** As the README says: `pulumi up`, after `pulumi cancel` where the killed one has left its lock. */
+/** As docs/how-to/rotate-keys.md says: `pulumi up`, after `pulumi cancel` where the killed one has left its lock. */
 async function nextUp(home: Home): Promise<string> {
   const { code, stdout, stderr } = await home.stack.attempt(["up", "--yes", "--skip-preview"]);
   if (code === 0) return "up";

@@ -21,7 +21,7 @@ function unknownPaths(): string {
   return Array.from({ length: 50 }, () => `/nix/store/${number()}-unknown`).join(" ");
 }
 
-// Alone on a machine they are told in the README, and measured by dev/bench/offline.ts; here others work too.
+// Alone on a machine they are told in docs/explanation/figures.md, and measured by dev/bench/offline.ts; here others work too.
 afterAll(() => console.table(figures));
 const figures: Record<string, { "50 paths": string; "until it is used again": string }> = {};
 const secondsSince = (start: number) => (performance.now() - start) / 1000;

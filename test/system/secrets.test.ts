@@ -13,7 +13,7 @@ const secret = "/var/lib/nixos-cache/secret";
 let secrets: { name: string; needle: string }[];
 /**
  * Everything that Pulumi printed while it made and used them. Not its debug log (--debug, --logtostderr): that
- * quotes every message between engine and program, secrets too, and the README warns of it.
+ * quotes every message between engine and program, secrets too, and docs/explanation/security.md warns of it.
  */
 let printed = "";
 /** Every argument, and every variable of an environment, that any process here or on the hosts had meanwhile. */
