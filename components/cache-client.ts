@@ -76,6 +76,8 @@ export class CacheClient extends pulumi.ComponentResource {
   readonly settings: pulumi.Output<ClientSettings>;
   /** All that a `CacheServer` in another stack needs to let it in, as one of its `otherClients`. Put it out, and read it there. */
   readonly data: pulumi.Output<ClientData>;
+  /** The last step on the machine itself; none where it is left for later. @internal */
+  readonly ready: Declared;
 
   /** @throws pulumi.InputPropertiesError with a line for every argument that is wrong */
   constructor(name: string, args: CacheClientArgs, opts?: pulumi.ComponentResourceOptions) {
@@ -124,7 +126,7 @@ export class CacheClient extends pulumi.ComponentResource {
           }),
         );
     if (!gone) this.#tellOf(waitsFor);
-    const ready = machine.role({
+    this.ready = machine.role({
       role: "client",
       settings: this.settings.apply(settingsJson),
       after: own.map((server) => server.ready),
@@ -155,13 +157,13 @@ export class CacheClient extends pulumi.ComponentResource {
           .apply(([{ length }, key]) => (length > 0 ? "authorize" : `access ${shellWord(key)}`)),
         // Of a machine that may be off, the first step that is undone says what to do if it is.
         undo: checked.mayBeOff ? "revoke --client-may-be-off" : "revoke",
-        after: [ready],
+        after: [this.ready],
         left,
       });
     }
     // For other stacks: what the machine has come to, so not before the step is done; without them, a step that fails would keep the
     // stack's outputs back for nothing. What it says is public, whatever the engine infers from its stdin.
-    const done = servers.some(isOther) ? ready : undefined;
+    const done = servers.some(isOther) ? this.ready : undefined;
     const said = pulumi.output(done && pulumi.unsecret(done.stdout));
     this.data = gone
       ? pulumi.output({ publicKeys: [], trusts: {} })

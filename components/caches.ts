@@ -11,8 +11,10 @@ import { CacheServer } from "./cache-server.ts";
 import type { ConnectionArgs } from "./connection.ts";
 import { elsewhere } from "./elsewhere.ts";
 import { canHaveToAnswer } from "./has-to-answer.ts";
+import { inWords } from "./in-words.ts";
 import type { MachineArgs } from "./machine-args.ts";
 import { nameBelow, thisStack } from "./owner.ts";
+import { tellOfRebuilds } from "./rebuilds.ts";
 import { takenSteps } from "./taken-steps.ts";
 import { whenKnown } from "./when-known.ts";
 
@@ -120,6 +122,17 @@ export async function caches(
       ),
     ]),
   );
+  if (config.observe) {
+    const roles = [
+      ...[...servers].map(([name, { settings, ready }]) => {
+        return { name, role: "server" as const, settings, ready };
+      }),
+      ...[...clients].map(([name, { settings, ready }]) => {
+        return { name, role: "client" as const, settings, ready };
+      }),
+    ].filter(({ name }) => !isLeft(name) && !isDeployedByOwner(config, name));
+    tellOfRebuilds(roles, observed, whoServesWhom(config), parent);
+  }
   return { servers, clients };
 }
 
@@ -141,11 +154,32 @@ async function observe(
     return { stack: thisStack(), login: sshLogin({ ...known, agentSocket: config.agentSocket }) };
   });
   for (const [name, observation] of observations) {
-    for (const { severity, text } of driftInWords(name, observation, mayBeOff(config, name))) {
+    const expectations = {
+      mayBeOff: mayBeOff(config, name),
+      deployedByOwner: isDeployedByOwner(config, name),
+    };
+    for (const { severity, text } of driftInWords(name, observation, expectations)) {
       await pulumi.log[severity](text, parent);
     }
   }
   return observations;
+}
+
+function whoServesWhom({ servers, clients }: Pick<StackConfig, "servers" | "clients">): string {
+  const served = (server: string) =>
+    Object.entries(clients).flatMap(([name, client]) =>
+      client.servers.includes(server) && !client.gone ? [name] : [],
+    );
+  return Object.keys(servers)
+    .map((server) => `${server} serves ${inWords(served(server)) || "no machine of this stack"}.`)
+    .join(" ");
+}
+
+function isDeployedByOwner(
+  { servers, clients }: Pick<StackConfig, "servers" | "clients">,
+  name: string,
+): boolean {
+  return [servers[name], clients[name]].some((machine) => machine?.rebuild?.by === "owner");
 }
 
 function mayBeOff({ clients }: Pick<StackConfig, "clients">, name: string): boolean {

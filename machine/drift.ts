@@ -39,24 +39,33 @@ export function isAway(observation: Observation | undefined, mayBeOff: boolean):
   return mayBeOff && observation?.state === "unknown" && observation.away === true;
 }
 
-/**
- * What a person should hear about a machine; nothing of one that is as it should be, or new.
- * @param mayBeOff whether that is to be expected
- */
+/** What is to be expected of a machine, by its settings. */
+export interface Expectations {
+  /** @default false */
+  mayBeOff?: boolean;
+  /** Its owner deploys its settings, which so need no import of our folder. @default false */
+  deployedByOwner?: boolean;
+}
+
+/** What a person should hear about a machine; nothing of one that is as it should be, or new and ready. */
 export function driftInWords(
   name: string,
   observation: Observation,
-  mayBeOff = false,
+  { mayBeOff = false, deployedByOwner = false }: Expectations = {},
 ): { severity: "warn" | "info"; text: string }[] {
   if (observation.state === "unknown") {
     if (isAway(observation, mayBeOff)) {
       const text = `${name} is off or elsewhere, as it may be: ${observation.reason}. What has to be done there is left for the next \`pulumi up\`; it keeps the access that it has.`;
       return [{ severity: "warn", text }];
     }
-    const text = `${name}: could not be observed, so whether it has drifted is unknown: ${observation.reason}`;
+    const text = `${name}: could not be looked at, so how it stands is unknown: ${observation.reason}`;
     return [{ severity: "warn", text }];
   }
-  if (observation.state === "new") return [];
+  if (observation.state === "new") {
+    if (observation.imports || deployedByOwner) return [];
+    const text = `${name}: no file of its configuration names our folder yet, and \`pulumi up\` stops there without it. Add imports = [ ./nixos-cache ]; first: \`nixos-cache doctor\` shows where.`;
+    return [{ severity: "warn", text }];
+  }
   const notes = observation.notes.map((words) => ({
     severity: "warn" as const,
     text: `${name}: ${words}`,

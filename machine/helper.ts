@@ -30,10 +30,17 @@ export const helperChecksums = helperFiles
 /** Identifies the helper: the SHA-256 of that list, in hex. */
 export const helperVersion = sha256(helperChecksums);
 
+const moduleText = helperFiles
+  .flatMap(({ path, text }) => (path.startsWith("nixos/") ? [text] : []))
+  .join("");
+
 /** Identifies the NixOS module: 12 digits of a SHA-256. A new module is a change of every machine's settings. */
-export const moduleVersion = sha256(
-  helperFiles.flatMap(({ path, text }) => (path.startsWith("nixos/") ? [text] : [])).join(""),
-).slice(0, 12);
+export const moduleVersion = sha256(moduleText).slice(0, 12);
+
+/** Identifies a role of a system, as a machine's observation does (`runs`): the SHA-256 of this module and the role's settings. */
+export function roleVersion(settings: string): string {
+  return sha256(moduleText + settings);
+}
 
 /**
  * Where the helper stands on a machine: root's beside our other files; of a user with sudo, who may not write there,

@@ -3,8 +3,8 @@ import { plainWords } from "./plain-words.ts";
 
 /** What one look at a machine has shown. */
 export type Observation =
-  /** Nothing of ours is on it. */
-  | { state: "new" }
+  /** Nothing of ours is on it. `imports`: whether a file of its configuration names our folder, which an update needs. */
+  | { state: "new"; imports: boolean }
   /** Nobody can say; the reason in words. `away`: the machine was not reached, so it may be off. */
   | { state: "unknown"; reason: string; away?: true }
   | {
@@ -13,6 +13,8 @@ export type Observation =
       drift: ReadonlyMap<Part, string>;
       /** What a person should know, and no step repairs. */
       notes: readonly string[];
+      /** For each role that the running system has, the SHA-256 of the module and its settings there, in hex. */
+      runs: ReadonlyMap<string, string>;
     };
 
 /** Said of a helper that this program did not put there like this. */
@@ -45,10 +47,16 @@ export interface Expected {
 export function parseObservation(text: string, expected: Expected): Observation {
   const lines = text.split("\n");
   if (lines.pop() !== "" || lines.pop() !== "end") return unknown("its answer is not whole");
-  if (lines.length === 1 && lines[0] === "new") return { state: "new" };
+  if (lines.length === 1 && lines[0]?.startsWith("new")) {
+    const [, imports, ...more] = lines[0].split("\t");
+    if (more.length === 0 && (imports === "yes" || imports === "no")) {
+      return { state: "new", imports: imports === "yes" };
+    }
+  }
   const helpers: string[] = [];
   const notes: string[] = [];
   const drift = new Map<Part, string>();
+  const runs = new Map<string, string>();
   for (const line of lines) {
     const [kind, ...fields] = line.split("\t");
     const [first = "", second = ""] = fields;
@@ -57,6 +65,8 @@ export function parseObservation(text: string, expected: Expected): Observation 
     } else if (kind === "drift" && isPart(first) && fields.length === 2) {
       const before = drift.get(first);
       drift.set(first, plainWords(before === undefined ? second : `${before}, ${second}`));
+    } else if (kind === "runs" && /^(server|client)\t[0-9a-f]{64}$/.test(fields.join("\t"))) {
+      runs.set(first, second);
     } else if (kind === "note" && fields.length === 1) {
       notes.push(plainWords(first));
     } else if (kind === "owner" && fields.length === 3) {
@@ -79,7 +89,7 @@ export function parseObservation(text: string, expected: Expected): Observation 
   }
   const more = notes.length - mostNotes;
   if (more > 0) notes.splice(mostNotes, more, `and ${more} more notes`);
-  return { state: "known", drift, notes };
+  return { state: "known", drift, notes, runs };
 }
 
 function isPart(text: string): text is Part {

@@ -30,6 +30,13 @@ export interface Measurement {
   load: number;
 }
 
+/** All that a run of the bench has found, as it writes it to a file. */
+export interface BenchResults {
+  computer: { processors: number; date: string };
+  measurements: Measurement[];
+  stackSizes: { clients: number; resources: number; bytes: number }[];
+}
+
 /**
  * A table for people, one row a case: medians in seconds, how ours compare with each peer's, and how often the server
  * and each client were rebuilt.
@@ -67,7 +74,7 @@ function range(values: number[]): string {
   return least === most ? `${least}` : `${least} to ${most}`;
 }
 
-function median(values: number[]): number {
+export function median(values: number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = Math.floor(sorted.length / 2);
   const [upper = Number.NaN, lower = upper] = [sorted[middle], sorted[middle - 1]];

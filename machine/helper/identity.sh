@@ -37,7 +37,7 @@ identity() {
 # prove ADDRESS PORT HOST-KEY WHOSE: reads a path from the cache with the new key and nothing else: not the configuration, not
 # an older key. WHOSE is `other` for a cache of another stack, which has to be told of the key.
 prove() {
-  say "reading from $1 with this key"
+  if cmp -s "$work/identity" "$secret/identity"; then say "reading from $1 with its key"; else say "reading from $1 with the new key"; fi
   printf 'cache %s\n' "$3" >"$work/known_hosts"
   if read_patiently "$work/identity" "$work/known_hosts" "$1" "$2"; then return; fi
   if [ "$4" = other ] && grep -q 'Permission denied (' "$log"; then

@@ -2,9 +2,10 @@
 #
 # The answer is a line each, in fields separated by tabs (machine/observation.ts reads it):
 #
-#   new                    nothing of ours is here
+#   new IMPORTS            nothing of ours is here; yes or no: whether a file of the configuration names our folder
 #   owner ROLE STACK COMPONENT
 #   helper HASH            of the helper's list of files
+#   runs ROLE HASH         the running system has the role, with this module and these settings
 #   drift PART WORDS       PART is repaired by the steps of that name
 #   note WORDS             nothing repairs it
 #   end                    the last line
@@ -47,8 +48,15 @@ observe_without_owners() {
     # Deployed by its owner, for the first time perhaps.
     found everything "it has settings, and no keys"
   else
-    echo new
+    printf 'new\t%s\n' "$(if names_our_folder; then echo yes; else echo no; fi)"
   fi
+}
+
+# names_our_folder: whether a file of the configuration does, as far as can be seen without an evaluation.
+names_our_folder() {
+  [ -d "$nixos/." ] &&
+    as_owner find -L "$nixos/." -maxdepth 6 -name '.?*' -prune -o -path '*/./nixos-cache' -prune -o \
+      -type f -name '*.nix' -size -1000k -exec grep -hsE -D skip -m 1 '^[^#]*nixos-cache' {} + 2>/dev/null | grep -q .
 }
 
 observe_helper() {
@@ -156,6 +164,10 @@ observe_modes() {
 observe_role() {
   if [ -n "$(owner_of "$1")" ]; then
     observe_system "$1"
+    if [ -e "$current/etc/nixos-cache/$1.json" ]; then
+      # shellcheck disable=SC2086 # names of files
+      printf 'runs\t%s\t%s\n' "$1" "$(cd "$current/etc/nixos-cache" && cat $module_files "$1.json" | sha256sum | cut -d' ' -f1)"
+    fi
   elif [ -e "$ours/$1.json" ]; then
     found "settings $1" "$data/owners does not say whose it is as a $1"
   fi

@@ -130,7 +130,7 @@ start_trial() {
   find "$trial" -depth -exec sync {} +
   set_phase switching
   began=
-  say "switching to $1"
+  say "switching, on trial: ${1#*-}"
   steps=$run/trial-$id/steps/main.sh
   # Where this fails, the unit may be there all the same, or may have been: until_switched finds out.
   within 10 start_unit "$id" || { { echo "systemd-run failed" && last_lines; } >"$trial/why"; } 2>/dev/null || :

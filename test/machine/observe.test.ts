@@ -65,8 +65,9 @@ describe("one machine", () => {
   });
 
   test("with nothing of ours, and nothing is left of the question", async () => {
-    expect(await answerOf('printf "new\\nend\\n"; ls -d /run/nixos-cache* >&2')).toEqual({
+    expect(await answerOf('printf "new\\tno\\nend\\n"; ls -d /run/nixos-cache* >&2')).toEqual({
       state: "new",
+      imports: false,
     });
     // The one that looks is the only one there.
     const counted = "ls /run | grep -c nixos-cache | sed 's/^/drift\\tkeys server\\t/'; echo end";
@@ -81,7 +82,7 @@ describe("one machine", () => {
   });
 
   test("by the real helper: it arrives whole, answers, and leaves nothing", async () => {
-    expect(await observe(kalaw(), observer())).toEqual({ state: "new" });
+    expect(await observe(kalaw(), observer())).toEqual({ state: "new", imports: false });
     const left = "ls /run | grep -c nixos-cache | sed 's/^/drift\\tkeys server\\t/'; echo end";
     expect(await answerOf(`printf 'drift\\thelper\\tx\\n'; ${left}`)).toMatchObject({
       drift: new Map([
@@ -158,7 +159,10 @@ describe("all machines", () => {
     const before = logins();
     const machines = new Map(["kalaw", "pai"].map((name) => [name, kalaw({ jump: way })]));
     const observations = await observeAll(machines, observer);
-    expect([...observations.values()]).toEqual([{ state: "new" }, { state: "new" }]);
+    expect([...observations.values()]).toEqual([
+      { state: "new", imports: false },
+      { state: "new", imports: false },
+    ]);
     expect(logins()).toBe(before + 3);
   });
 

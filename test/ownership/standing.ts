@@ -53,7 +53,7 @@ export async function expectWorking(
     ...["up", "--yes", "--skip-preview", "--expect-no-changes"],
     ...args,
   ]);
-  expect(stdout + stderr).not.toMatch(/drifted|could not be observed/);
+  expect(stdout + stderr).not.toMatch(/drifted|could not be looked at/);
 }
 
 /** That a server does not let a client in, by the key that stands there. */

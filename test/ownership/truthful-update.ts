@@ -26,10 +26,33 @@ export async function truthfulUpdate(
   args: readonly string[] = [],
 ): Promise<TruthfulUpdate> {
   const preview = await previewOf(home, args);
+  const before = await generationsOf(home);
   const update = await run(home, ["up", "--yes", "--skip-preview", "--json", ...args]);
   expect(update.code, update.said).toBe(0);
   expect(update.changes).toEqual(preview.changes);
+  const after = await generationsOf(home);
+  const rebuilt = home.lab.hosts.filter((_, i) => after[i] !== before[i]);
+  // A host may have another name in the stack, or have none there any more. What --target leaves out is told all the same.
+  const told = toldToBeRebuilt(preview.said);
+  const removal = update.changes.some((change) => /^delete .*-settings$/.test(change));
+  if (args.length === 0)
+    expect(rebuilt).toEqual(expect.arrayContaining(told.filter(isHostOf(home))));
+  if (!removal) expect(told.length).toBeGreaterThanOrEqual(rebuilt.length);
   return { changes: update.changes, preview: preview.said, update: update.said };
+}
+
+function generationsOf(home: Home): Promise<number[]> {
+  return Promise.all(home.lab.hosts.map((host) => home.generations(host)));
+}
+
+/** The machines that the preview names (components/rebuilds.ts). */
+function toldToBeRebuilt(said: string): string[] {
+  const [, names = ""] = /^The update would rebuild (.*?)[.;]/m.exec(said) ?? [];
+  return names === "no machine" ? [] : names.split(/, | and /);
+}
+
+function isHostOf(home: Home): (name: string) => boolean {
+  return (name) => home.lab.hosts.includes(name);
 }
 
 /** A preview alone, which has to go through. */

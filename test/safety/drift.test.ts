@@ -373,7 +373,7 @@ describe("is found, told in words, and repaired by one update", () => {
 
 test("a machine that is off is unknown, not clean, and fails nothing", async () => {
   await home().lab.powerOff("pai");
-  expect(await preview()).toMatch(/pai: could not be observed.*unknown/);
+  expect(await preview()).toMatch(/pai: could not be looked at.*unknown/);
   await home().lab.powerOn("pai");
 });
 

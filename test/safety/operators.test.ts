@@ -129,9 +129,7 @@ test("without sudo, the operator reads what to do", async () => {
   await home().stack.run(["config", "set", "nixos-cache:plan", "true"]);
   const { stdout } = await home().stack.run(["preview"]);
   await home().stack.run(["config", "rm", "nixos-cache:plan"]);
-  expect(stdout).toMatch(
-    /warning: pai: could not be observed, so whether it has drifted is unknown/,
-  );
+  expect(stdout).toMatch(/warning: pai: could not be looked at, so how it stands is unknown/);
   expect(stdout.split("unknown: ")[1]).toContain(advice);
   expect(stdout.split("no plan for pai (client): ")[1]).toContain(advice);
 

@@ -50,7 +50,9 @@ const withTool = (version: number) =>
   `{ pkgs, ... }: { environment.systemPackages = [ (${tool(version)}) ]; }`;
 
 test("none, unless asked for", async () => {
-  expect((await preview()).all).not.toContain("plan for");
+  const { all } = await preview();
+  expect(all).not.toContain("plan for");
+  expect(all).toContain("The update would rebuild kalaw and pai.");
   await home().stack.run(["config", "set", "nixos-cache:plan", "true"]);
 });
 
@@ -73,7 +75,8 @@ test("a first preview, on machines with nothing of ours", async () => {
 });
 
 test("without a change, the same system; and an update rebuilds nothing", async () => {
-  const { kalaw, pai } = await lookingOn("--expect-no-changes");
+  const { kalaw, pai, all } = await lookingOn("--expect-no-changes");
+  expect(all).toContain("The update would rebuild no machine.");
   expect(kalaw).toBe("plan for kalaw (server): the same system as now");
   expect(pai).toBe("plan for pai (client): the same system as now");
   const generations = () => Promise.all(home().lab.hosts.map((host) => home().generations(host)));

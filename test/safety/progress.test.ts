@@ -63,7 +63,7 @@ test("each machine's steps are told in their order, in few and short lines", asy
     /^building ([2-9]|1\d) of 1\d: kalaws-/,
     /^building ([3-9]|1\d) of 1\d: kalaws-/,
     /^this change may also activate edits/,
-    /^switching to /,
+    /^switching, on trial: nixos-system-/,
   ]);
   expectInOrder(said(stdout, "pai-settings"), [
     /^evaluating the configuration$/,
@@ -72,7 +72,7 @@ test("each machine's steps are told in their order, in few and short lines", asy
     /^building ([3-9]|1\d) of 1\d: pais-/,
     /^building 1\d of 1\d: /,
     /^this change may also activate edits/,
-    /^switching to /,
+    /^switching, on trial: nixos-system-/,
   ]);
   expect(said(stdout, "pai-settings")).toContain("copying pais-1");
   expectInOrder(said(stdout, "kalaw-signing"), [
@@ -81,7 +81,7 @@ test("each machine's steps are told in their order, in few and short lines", asy
   ]);
   expectInOrder(said(stdout, "pai-identity"), [
     /^checking the service$/,
-    /^reading from kalaw with this key$/,
+    /^reading from kalaw with its key$/,
   ]);
 });
 

@@ -84,6 +84,9 @@ describe("a configuration that is not ready", () => {
     const output = await failingUpAfter("sed -i '/nixos-cache/d' base.nix");
     expect(output).toContain("does not import nixos-cache, nothing was switched");
     expect(output).toContain("    imports = [ ./nixos-cache ];");
+    // As a preview says, too.
+    expect(output).toContain("kalaw: no file of its configuration names our folder yet");
+    expect(output).not.toContain("pai: no file");
   });
 
   test("that calls the machine by another name than it has: what to do, and nothing switched", async () => {

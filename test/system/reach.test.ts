@@ -24,7 +24,7 @@ test("over IPv6 alone, and through a jump host: first up and a fetch", async () 
   await home().set("plan", "true");
   const { stdout, stderr } = await home().stack.run(["preview"]);
   expect(stdout + stderr).toMatch(/plan for pai \(client\).*: new system \/nix\/store\//);
-  expect(stdout + stderr).not.toContain("could not be observed");
+  expect(stdout + stderr).not.toContain("could not be looked at");
   await home().set("plan", "false");
   await home().up();
   expect(await home().on("pai", "cat /etc/nix/nix.conf")).toContain(`ssh://nix-ssh@[${kalaw}]`);

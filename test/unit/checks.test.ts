@@ -205,12 +205,12 @@ describe("between a client and its cache", () => {
 
 describe("how it stands", () => {
   const known = (notes: string[], drift: [Part, string][] = []) =>
-    standingFindings({ state: "known", notes, drift: new Map(drift) });
+    standingFindings({ state: "known", notes, drift: new Map(drift), runs: new Map() });
 
   test("as it was left", () => expect(known([])).toEqual([]));
 
   test("new, unknown, or drifted", () => {
-    expect(standingFindings({ state: "new" })[0]?.todo).toBe("run pulumi up");
+    expect(standingFindings({ state: "new", imports: true })[0]?.todo).toBe("run pulumi up");
     expect(standingFindings({ state: "unknown", reason: "kalaw did not answer in time" })).toEqual([
       loginFinding("kalaw did not answer in time"),
     ]);

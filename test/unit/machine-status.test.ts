@@ -21,7 +21,7 @@ const keys = {
   clients: { pai: { keyCreated: "2026-01-08T00:00:00Z" } },
 };
 const stack = { settings, keys };
-const well = { state: "known", drift: new Map(), notes: [] } as const;
+const well = { state: "known", drift: new Map(), notes: [], runs: new Map() } as const;
 
 test("a client that has fetched", () => {
   const last = now / 1000 - 60;

@@ -11,6 +11,7 @@ const known = (...drift: [Part, string][]): Extract<Observation, { state: "known
   state: "known",
   drift: new Map(drift),
   notes: [],
+  runs: new Map(),
 });
 
 describe("an answer of the helper", () => {
@@ -19,7 +20,21 @@ describe("an answer of the helper", () => {
   });
 
   test("of a machine with nothing of ours on it", () => {
-    expect(parsed("new", "end")).toEqual({ state: "new" });
+    expect(parsed("new\tyes", "end")).toEqual({ state: "new", imports: true });
+    expect(parsed("new\tno", "end")).toEqual({ state: "new", imports: false });
+  });
+
+  test("with the roles that its system has", () => {
+    const runs = [`runs\tserver\t${"b".repeat(64)}`, `runs\tclient\t${"c".repeat(64)}`];
+    expect(parsed(`helper\t${helper}`, ...runs, "end")).toEqual({
+      ...known(),
+      runs: new Map([
+        ["server", "b".repeat(64)],
+        ["client", "c".repeat(64)],
+      ]),
+    });
+    for (const wrong of ["runs\tserver\tb", `runs\tx\t${"b".repeat(64)}`, "new", "new\tmaybe"])
+      expect(parsed(wrong, "end").state).toBe("unknown");
   });
 
   test("with drift, by part; of one part all that is said", () => {
@@ -152,7 +167,7 @@ describe("an answer of the helper", () => {
     const owner = `owner\tserver\t${stack}\tkalaw`;
     const line = fc.oneof(
       fc.string(),
-      fc.constantFrom("new", "end", `helper\t${helper}`, "drift\tkeys server\tx", ""),
+      fc.constantFrom("new\tyes", "end", `helper\t${helper}`, "drift\tkeys server\tx", ""),
       fc.constantFrom(owner, "owner\tserver\tother\tkalaw", "note\tx"),
       fc.string().map((words) => `drift\tkeys client\t${words}`),
     );
@@ -189,7 +204,7 @@ describe("what it asks for", () => {
   });
 
   test("everything of a machine with nothing on it", () => {
-    expect(of({ state: "new" })).toEqual(
+    expect(of({ state: "new", imports: true })).toEqual(
       new Map([["everything", "nothing of pulumi-nixos-cache was there (2026-11-23T00:40:12Z)"]]),
     );
   });
@@ -200,14 +215,25 @@ describe("what a person hears", () => {
 
   test("nothing of a machine that is as it should be, or new", () => {
     expect(said(known())).toEqual([]);
-    expect(said({ state: "new" })).toEqual([]);
+    expect(said({ state: "new", imports: true })).toEqual([]);
+  });
+
+  test("that the import line is missing, unless its owner deploys the settings", () => {
+    expect(said({ state: "new", imports: false })).toEqual([
+      {
+        severity: "warn",
+        text: "pai: no file of its configuration names our folder yet, and `pulumi up` stops there without it. Add imports = [ ./nixos-cache ]; first: `nixos-cache doctor` shows where.",
+      },
+    ]);
+    const deployed = { deployedByOwner: true };
+    expect(driftInWords("pai", { state: "new", imports: false }, deployed)).toEqual([]);
   });
 
   test("that it is unknown, and why; not that all is well", () => {
     expect(said({ state: "unknown", reason: "the name pai.lan is not known" })).toEqual([
       {
         severity: "warn",
-        text: "pai: could not be observed, so whether it has drifted is unknown: the name pai.lan is not known",
+        text: "pai: could not be looked at, so how it stands is unknown: the name pai.lan is not known",
       },
     ]);
   });
@@ -219,7 +245,7 @@ describe("what a person hears", () => {
       away: true,
     };
     const refused: Observation = { state: "unknown", reason: "it does not let root in" };
-    expect(driftInWords("pai", off, true)).toEqual([
+    expect(driftInWords("pai", off, { mayBeOff: true })).toEqual([
       {
         severity: "warn",
         text: "pai is off or elsewhere, as it may be: there is no way to pai.lan port 22. What has to be done there is left for the next `pulumi up`; it keeps the access that it has.",
@@ -230,10 +256,12 @@ describe("what a person hears", () => {
       [off, false],
       [refused, true],
     ] as const) {
-      expect(driftInWords("pai", observation, mayBeOff)[0]?.text).toMatch(/could not be observed/);
+      expect(driftInWords("pai", observation, { mayBeOff })[0]?.text).toMatch(
+        /could not be looked at/,
+      );
       expect(isAway(observation, mayBeOff)).toBe(false);
     }
-    for (const observation of [known(), { state: "new" } as const, undefined])
+    for (const observation of [known(), { state: "new", imports: true } as const, undefined])
       expect(isAway(observation, true)).toBe(false);
   });
 
