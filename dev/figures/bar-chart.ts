@@ -29,9 +29,16 @@ export function barCharts(charts: readonly BarChart[]): string {
     backgroundColor: "#ffffff",
     color: colors,
     textStyle: text,
-    legend: { top: 8, data: first.series.map(({ name }) => name), textStyle: text },
+    legend: {
+      top: 8,
+      silent: true,
+      selectedMode: false,
+      data: first.series.map(({ name }) => name),
+      textStyle: text,
+    },
     title: charts.map(({ title }, i) => ({
       text: title,
+      silent: true,
       left: 60,
       top: i * height + 40,
       textStyle: { ...text, fontSize: 14 },
@@ -45,15 +52,23 @@ export function barCharts(charts: readonly BarChart[]): string {
     xAxis: charts.map(({ labels }, gridIndex) => ({
       gridIndex,
       type: "category",
+      silent: true,
       data: [...labels],
       axisTick: { show: false },
       axisLabel: { ...text, interval: 0 },
     })),
-    yAxis: charts.map((_, gridIndex) => ({ gridIndex, type: "value", axisLabel: text })),
+    yAxis: charts.map((_, gridIndex) => ({
+      gridIndex,
+      type: "value",
+      silent: true,
+      axisLabel: text,
+    })),
     series: charts.flatMap(({ series }, i) =>
       series.map(({ name, values }) => ({
         name,
         type: "bar",
+        silent: true,
+        emphasis: { disabled: true },
         xAxisIndex: i,
         yAxisIndex: i,
         barCategoryGap: "25%",
