@@ -13,10 +13,15 @@ export function settingsWrittenIn(
   { blocks }: Page,
   commands: readonly string[][],
 ): Record<string, string>[] {
-  const shown = blocks.filter(({ language }) => language === "yaml").map(settingsOf);
+  const shown = blocks
+    .filter(({ language, text }) => language === "yaml" && !isProject(text))
+    .map(settingsOf);
   const set = commands.map(settingsSetBy).filter((settings) => settings !== undefined);
   return [...shown, ...set];
 }
+
+/** A Pulumi.yaml, which has no settings. */
+const isProject = (text: string) => parse(text).runtime !== undefined;
 
 /** The settings of a home in which somebody calls `pulumi config set`; undefined, it is another command. */
 function settingsSetBy(words: readonly string[]): Record<string, string> | undefined {
