@@ -6,13 +6,12 @@ import { expect, test } from "vitest";
 import { parseStackConfig } from "../../../config/stack-config.ts";
 import { checkout } from "../../../dev/tools/checkout.ts";
 import { commandsIn, declaredBy, mistakeIn } from "./commands.ts";
+import { messagesNotIn } from "./messages.ts";
 import { readPage } from "./page.ts";
 import { documentedAs } from "./settings.ts";
 import { settingsWrittenIn } from "./stack-files.ts";
 
-const list = ["ls-files", "--cached", "--others", "--exclude-standard", "*.md"];
-const { stdout } = await execa("git", list, { cwd: checkout });
-const files = stdout.split("\n").filter((file) => existsSync(join(checkout, file)));
+const files = await trackedFiles("*.md");
 const pages = await Promise.all(files.map(readPage));
 const byFile = new Map(pages.map((page) => [page.file, page]));
 
@@ -78,8 +77,24 @@ test("every stack file, and every setting that is set, is taken", () => {
   }
 });
 
-test("the page of the settings has each of them, and no other", async () => {
-  const text = await readFile(join(checkout, "docs/reference/settings.md"), "utf8");
-  const documented = [...text.matchAll(/^\| `([\w.*]+)` /gm)].map(([, name = ""]) => name);
+test("the page of the settings has each of them, and no other", () => {
+  const tables = byFile.get("docs/reference/settings.md")?.tables ?? [];
+  const documented = tables.flatMap(({ firsts }) => firsts.flat());
   expect(documented.toSorted()).toEqual([...documentedAs()].toSorted());
 });
+
+test("the messages that are ours are in the program", async () => {
+  const program = ["cli", "components", "config", "machine", "nixos"];
+  const sources = (await trackedFiles(...program)).map((file) =>
+    readFile(join(checkout, file), "utf8"),
+  );
+  const page = byFile.get("docs/reference/messages.md");
+  expect(page && messagesNotIn(await Promise.all(sources), page)).toEqual([]);
+});
+
+/** Those that git knows or may get to know. */
+async function trackedFiles(...paths: string[]): Promise<string[]> {
+  const list = ["ls-files", "--cached", "--others", "--exclude-standard", ...paths];
+  const { stdout } = await execa("git", list, { cwd: checkout });
+  return stdout.split("\n").filter((file) => existsSync(join(checkout, file)));
+}

@@ -11,6 +11,14 @@ export interface Block {
   text: string;
 }
 
+/** A table, by its first column. */
+export interface Table {
+  /** The heading that it stands under. */
+  under: string;
+  /** Of each row, the code in its first cell. */
+  firsts: string[][];
+}
+
 /** A Markdown file of the checkout, read as GitHub shows it. */
 export interface Page {
   /** Its path, from the checkout. */
@@ -24,6 +32,7 @@ export interface Page {
   blocks: Block[];
   /** Code in the text, without its backticks. */
   spans: string[];
+  tables: Table[];
 }
 
 /** @throws when there is no such file */
@@ -40,15 +49,27 @@ export function pageOf(file: string, text: string): Page {
     anchors: new Set(),
     blocks: [],
     spans: [],
+    tables: [],
   };
+  let under = "";
   walkTokens(lexer(text), (token) => {
     if (token.type === "link" || token.type === "image") page.links.push(token.href);
-    if (token.type === "heading") page.anchors.add(slugger.slug(plain(token as Tokens.Heading)));
+    if (token.type === "heading") {
+      under = plain(token);
+      page.anchors.add(slugger.slug(under));
+    }
     if (token.type === "code") page.blocks.push({ language: token.lang ?? "", text: token.text });
     if (token.type === "codespan") page.spans.push(token.text);
+    if (token.type === "table") {
+      const firsts = (token as Tokens.Table).rows.map(([first]) => spansOf(first?.tokens ?? []));
+      page.tables.push({ under, firsts });
+    }
   });
   return page;
 }
+
+const spansOf = (tokens: readonly Token[]): string[] =>
+  tokens.flatMap((token) => (token.type === "codespan" ? [token.text] : []));
 
 /** A heading's text, without its marks. */
 function plain(token: Token): string {
