@@ -34,9 +34,9 @@ export function fetchedInWords(
   }
   const url = answer.text("from");
   if (url === undefined) throw new Error(`${client} had it already, nobody knows where from`);
-  // What follows a `?` are Nix's own parameters.
+  // By either of Nix's protocols over SSH. What follows a `?` are Nix's own parameters.
   const [place] = url.split("?");
-  if (place !== `ssh://nix-ssh@${from.address}`) {
+  if (place?.replace(/^ssh-ng:/, "ssh:") !== `ssh://nix-ssh@${from.address}`) {
     throw new Error(`${client} fetched it from somebody else: ${plainWords(url)}`);
   }
   const signers = answer.all("signed").map(([name = ""]) => name);

@@ -1,7 +1,14 @@
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 import { generateSshKeypair, sshFingerprint } from "../keys/ssh-key.ts";
-import { gone, mayBeOff, priority, rotation, serverData } from "../machine/argument-schemas.ts";
+import {
+  gone,
+  mayBeOff,
+  priority,
+  protocol,
+  rotation,
+  serverData,
+} from "../machine/argument-schemas.ts";
 import { bareHostKey } from "../machine/host-key.ts";
 import { shellWord } from "../machine/shell-word.ts";
 import { CacheServer } from "./cache-server.ts";
@@ -10,7 +17,13 @@ import type { ClientData } from "./client-data.ts";
 import { type Declared, Machine, type Step } from "./machine.ts";
 import type { MachineArgs } from "./machine-args.ts";
 import type { ServerData } from "./server-data.ts";
-import { type ClientSettings, identityInput, serversForClient, settingsJson } from "./settings.ts";
+import {
+  type ClientSettings,
+  identityInput,
+  type Protocol,
+  serversForClient,
+  settingsJson,
+} from "./settings.ts";
 import { storedKeypair } from "./stored-keypair.ts";
 import type { TakenSteps } from "./taken-steps.ts";
 
@@ -25,6 +38,11 @@ export interface CacheClientArgs extends MachineArgs {
    * @default Nix's own for an SSH store: 0
    */
   priority?: pulumi.Input<number> | undefined;
+  /**
+   * The protocol that it fetches by.
+   * @default "ssh-ng" if the client has Nix 2.34 or newer, else "ssh"
+   */
+  protocol?: pulumi.Input<Protocol> | undefined;
   /** Any text; when it changes, the SSH key is renewed. @default "1" */
   rotation?: pulumi.Input<string> | undefined;
   /**
@@ -101,8 +119,10 @@ export class CacheClient extends pulumi.ComponentResource {
     this.fingerprint = this.publicKey.apply(sshFingerprint);
     const known = pulumi.all(servers.map(dataOf));
     this.settings = pulumi
-      .all([pulumi.all(servers.map(placeOf)), checked.priority])
-      .apply(([servers, priority]) => ({ servers: serversForClient(name, servers, priority) }));
+      .all([pulumi.all(servers.map(placeOf)), checked.priority, checked.protocol])
+      .apply(([servers, priority, protocol]) => ({
+        servers: serversForClient(name, servers, { priority, protocol }),
+      }));
     /** The servers of other stacks that do not know the new key yet. */
     const waitsFor = pulumi
       .all([pulumi.all(servers.filter(isOther).map(dataOf)), this.publicKey])
@@ -270,6 +290,7 @@ const clientArgs: ArgumentSchemas = {
   inputs: {
     ...machineArgs.inputs,
     priority: priority.optional(),
+    protocol: protocol.optional(),
     rotation: rotation.optional(),
   },
   plain: {

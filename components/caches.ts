@@ -112,6 +112,7 @@ export async function caches(
           ...machineArgs(name, client),
           server: client.servers.map(serverNamed),
           priority: client.priority,
+          protocol: client.protocol,
           rotation: rotationOf({ ...config, own: client.rotation }),
           gone: client.gone,
           mayBeOff: client.mayBeOff,

@@ -103,6 +103,8 @@ export interface Client extends Machine {
   servers: string[];
   /** Lower is asked first; cache.nixos.org has 40. By default Nix's own for an SSH store: 0. */
   priority?: number;
+  /** `ssh` or `ssh-ng`. By default `ssh-ng` if it has Nix 2.34 or newer, else `ssh`. */
+  protocol?: string;
   /** The machine is lost: its access ends, and it is not contacted any more. By default false. */
   gone?: boolean;
   /** The machine is not always on: while it does not answer it is left for a later update. By default false. */
@@ -198,4 +200,5 @@ export interface ServerOfClient {
   port: number;
   hostKey: string;
   priority?: number;
+  protocol?: string;
 }

@@ -31,7 +31,12 @@ export interface ServerForClient {
   hostKey: string;
   /** Lower is asked first; `null` leaves it to Nix, which asks an SSH store before the public caches. */
   priority: number | null;
+  /** What it fetches by; `null` leaves it to the module, which goes by the client's Nix. */
+  protocol: Protocol | null;
 }
+
+/** Nix's two protocols over SSH; a server serves both. */
+export type Protocol = "ssh" | "ssh-ng";
 
 /**
  * The text of a machine's settings: one line of JSON without spaces, keys sorted, as `builtins.toJSON` writes it. So a
@@ -66,13 +71,14 @@ export interface ServerForIdentity extends Pick<ServerForClient, "address" | "po
  * A client's servers, by their names. The order of the list is that in which Nix asks them: of several each has its own priority,
  * from that of the first upwards.
  * @param client its name, for messages
- * @param priority of the first; none leaves it to Nix, which takes 0 for an SSH store
+ * @param options.priority of the first; none leaves it to Nix, which takes 0 for an SSH store
+ * @param options.protocol of all of them; none leaves it to the module
  * @throws pulumi.RunError if two of them have the same name or address, which shows late in data of other stacks
  */
 export function serversForClient(
   client: string,
   servers: (Pick<ServerForClient, "address" | "port" | "hostKey"> & { name: string })[],
-  priority?: number,
+  { priority, protocol }: { priority?: number | undefined; protocol?: Protocol | undefined } = {},
 ): Record<string, ServerForClient> {
   for (const what of ["name", "address"] as const) {
     const values = servers.map((server) => server[what].toLowerCase());
@@ -87,7 +93,11 @@ export function serversForClient(
   return Object.fromEntries(
     servers.map(({ name, address, port, hostKey }, i) => [
       name,
-      { address, port, hostKey, priority: several ? (priority ?? 0) + i : (priority ?? null) },
+      {
+        ...{ address, port, hostKey },
+        priority: several ? (priority ?? 0) + i : (priority ?? null),
+        protocol: protocol ?? null,
+      },
     ]),
   );
 }

@@ -14,6 +14,7 @@ import {
   otherClientName,
   port,
   priority,
+  protocol,
   rebuild,
   rotation,
   trustedPublicKey,
@@ -96,6 +97,7 @@ const client = z.strictObject(
       })
       .min(1, "is empty: write the names of its servers, like [kalaw]"),
     priority: priority.optional(),
+    protocol: protocol.optional(),
     rotation: rotation.optional(),
     gone: gone.optional(),
     mayBeOff: mayBeOff.optional(),

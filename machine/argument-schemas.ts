@@ -221,6 +221,10 @@ export const serverData = z.object(
   { error: "is no CacheServer, nor what one puts out: pass the server that it fetches from" },
 );
 
+export const protocol = z.enum(["ssh", "ssh-ng"], {
+  error: "is no protocol of Nix: write ssh or ssh-ng, or leave it out",
+});
+
 export const onlyOurKeys = yes("to end the access of keys that are not of this stack");
 
 const wholeFlake =

@@ -29,9 +29,12 @@ in
     (lib.mkIf (has "client" && ours) { services.nixos-cache.client = settingsOf "client"; })
     (lib.mkIf ((has "server" || has "client") && ours) {
       # What `pulumi up` compares with its own.
-      environment.etc = lib.genAttrs [ "nixos-cache/default.nix" "nixos-cache/module.nix" "nixos-cache/warm.nix" ] (
-        file: { text = builtins.readFile (./. + "/${lib.removePrefix "nixos-cache/" file}"); }
-      );
+      environment.etc = lib.genAttrs [
+        "nixos-cache/default.nix"
+        "nixos-cache/module.nix"
+        "nixos-cache/warm.nix"
+        "nixos-cache/ssh-ng-filter.py"
+      ] (file: { text = builtins.readFile (./. + "/${lib.removePrefix "nixos-cache/" file}"); });
     })
     (lib.mkIf ((has "server" || has "client") && !ours) {
       warnings = [

@@ -44,6 +44,7 @@ let
         port
         hostKey
         priority
+        protocol
         ;
     }) cfg.client.servers;
   };
@@ -53,7 +54,7 @@ let
   # store path, and whoever answers at the cache's address may do so slowly, wrongly or not at all. So there is a login of
   # the guard's own first, for three seconds; when it fails, that is remembered for half a minute, in which this takes
   # the shell's own means only, for it is gone through hundreds of times. Status 255 is ssh's own failure, 124 and more
-  # that of `timeout`; any other is that of nix-store, which has nothing to do.
+  # that of `timeout`; any other is that of nix-store, which has nothing to do or, in a coming Nix, is no server any more.
   guard = pkgs.writeShellScript "nixos-cache-guard" ''
     host=$1 port=$2 alias=$3
     stamp="/run/nixos-cache/$host-$port.unreachable"
@@ -93,10 +94,21 @@ let
     fi
   '';
 
+  # Over `ssh` Nix dials again for every path before 2.34; over `ssh-ng` it hangs on many paths in some versions before
+  # 2.32. A server with this module serves both, whatever its Nix. Lix has numbers of its own.
+  nix = config.nix.package;
+  ownProtocol =
+    if lib.versionAtLeast nix.version "2.34" && (nix.pname or "nix") != "lix" then "ssh-ng" else "ssh";
   # Of an IPv6 address Nix gives ssh what is in the brackets, which is what the blocks below begin with.
   substituter =
-    { address, priority, ... }:
-    "ssh://nix-ssh@${if lib.hasInfix ":" address then "[${address}]" else address}" + lib.optionalString (priority != null) "?priority=${toString priority}";
+    {
+      address,
+      priority,
+      protocol,
+      ...
+    }:
+    "${if protocol == null then ownProtocol else protocol}://nix-ssh@${if lib.hasInfix ":" address then "[${address}]" else address}"
+    + lib.optionalString (priority != null) "?priority=${toString priority}";
 
   alias = { address, ... }: "${address}.nixos-cache";
   knownHosts = pkgs.writeText "nixos-cache-known-hosts" (
@@ -124,6 +136,17 @@ let
     Match all
   '';
 
+  # What each of a client's protocols asks for (Nix, legacy-ssh-store.cc and ssh-store.cc), by the program's name alone:
+  # nothing else of the client's words counts, and none of them is run. Python is the one of nixos-rebuild-ng, so on
+  # most machines nothing comes with it; without what its environment or a site would add.
+  serve = pkgs.writeShellScript "nixos-cache-serve" ''
+    program=''${SSH_ORIGINAL_COMMAND%% *}
+    case ''${program##*/} in
+      nix-daemon) exec ${pkgs.python3}/bin/python3 -I -S -B ${./ssh-ng-filter.py} ;;
+      *) exec ${config.nix.package.out}/bin/nix-store --serve ;;
+    esac
+  '';
+
   sshdBlock = ''
     Match User nix-ssh
       AllowUsers nix-ssh
@@ -135,7 +158,7 @@ let
       PermitTTY no
       PermitUserRC no
       ExposeAuthInfo yes
-      ForceCommand ${pkgs.util-linux}/bin/prlimit --as=2147483648 ${config.nix.package.out}/bin/nix-store --serve
+      ForceCommand ${pkgs.util-linux}/bin/prlimit --as=2147483648 ${serve}
     Match All
   '';
   # The second is there only while `pulumi up` checks that the service works.
@@ -208,6 +231,19 @@ in
                   it to Nix, which asks an SSH store before the public caches.
                 '';
               };
+              protocol = mkOption {
+                type = types.nullOr (
+                  types.enum [
+                    "ssh"
+                    "ssh-ng"
+                  ]
+                );
+                default = null;
+                description = ''
+                  The protocol to fetch by. A server with this module serves both. `null` is `ssh-ng` where this machine
+                  has Nix 2.34 or newer, else `ssh`.
+                '';
+              };
             };
           }
         )
@@ -273,10 +309,6 @@ in
         {
           assertion = !config.nix.sshServe.write;
           message = "services.nixos-cache only lets clients read: take out nix.sshServe.write, or services.nixos-cache.server.";
-        }
-        {
-          assertion = config.nix.sshServe.protocol == "ssh";
-          message = "services.nixos-cache serves by the protocol ssh: take out nix.sshServe.protocol.";
         }
         {
           assertion = !(lib.elem "nix-ssh" denied || lib.elem "nix-ssh" deniedGroups);

@@ -140,7 +140,10 @@ const nixSettings: Check<MachineFacts> = ({ answer, serves, caches }) => {
   const words = (name: string) => values.get(name)?.split(/\s+/);
   const places = "look in nix.settings, nix.extraOptions and /root/.config/nix/nix.conf";
   const found: Finding[] = [];
-  const substituters = words("substituters")?.map((url) => url.split("?")[0]);
+  // By either of Nix's protocols over SSH, and without Nix's own parameters.
+  const substituters = words("substituters")?.map((url) =>
+    url.split("?")[0]?.replace(/^ssh-ng:/, "ssh:"),
+  );
   const trusted = words("trusted-public-keys");
   for (const { name, address, trustedKey } of caches) {
     if (substituters !== undefined && !substituters.includes(`ssh://nix-ssh@${address}`)) {

@@ -51,7 +51,9 @@ evaluate_as_activated() {
   copy_configuration
   module_into "$tree/nixos-cache"
   if [ -e "$current/etc/nixos-cache/default.nix" ]; then
-    cp -L "$current/etc/nixos-cache"/*.nix "$tree/nixos-cache/"
+    for file in $module_files; do
+      if [ -e "$current/etc/nixos-cache/$file" ]; then cp -L "$current/etc/nixos-cache/$file" "$tree/nixos-cache/"; fi
+    done
     for role in server client; do
       if [ -e "$current/etc/nixos-cache/$role.json" ]; then
         cp -L "$current/etc/nixos-cache/$role.json" "$tree/nixos-cache/"

@@ -39,13 +39,24 @@ identity() {
 prove() {
   if cmp -s "$work/identity" "$secret/identity"; then say "reading from $1 with its key"; else say "reading from $1 with the new key"; fi
   printf 'cache %s\n' "$3" >"$work/known_hosts"
-  if read_patiently "$work/identity" "$work/known_hosts" "$1" "$2"; then return; fi
+  if read_patiently "$(protocol_for "$1")" "$work/identity" "$work/known_hosts" "$1" "$2"; then return; fi
   if [ "$4" = other ] && grep -q 'Permission denied (' "$log"; then
     fail "the cache $1, port $2, does not let in this machine's new key; its key is as it was" \
       "Give this line to whoever runs that cache (otherClients in its stack), then run \`pulumi up\` again:" \
       "$(cut -d' ' -f1,2 "$work/identity.pub") ${owner#* }"
   fi
   fail "this machine cannot read from its cache $1, port $2; its key is as it was" "$(last_lines)"
+}
+
+# protocol_for ADDRESS: the one that this machine fetches by, from the substituter in its nix.conf.
+protocol_for() {
+  place=$1
+  case $1 in *:*) place="[$1]" ;; esac
+  if tr ' ' '\n' <"$current/etc/nix/nix.conf" | sed 's/?.*//' | grep -qxF "ssh-ng://nix-ssh@$place"; then
+    echo ssh-ng
+  else
+    echo ssh
+  fi
 }
 
 # read_patiently: read_probe, again while sshd has said nothing yet: it may be about to restart, or drop some of many
@@ -59,15 +70,15 @@ read_patiently() {
   return 1
 }
 
-# read_probe IDENTITY KNOWN-HOSTS ADDRESS PORT: as user nix-ssh there. The words of a failure are in $log.
+# read_probe PROTOCOL IDENTITY KNOWN-HOSTS ADDRESS PORT: as user nix-ssh there. The words of a failure are in $log.
 read_probe() {
   probe=$(readlink -f "$current/etc/nixos-cache/probe")
   # A link-local address has a zone after a `%`, which ssh would expand.
-  host=$(printf '%s\n' "$3" | sed 's/%/%%/g')
-  options="-F none -i $1 -o UserKnownHostsFile=$2 -o HostName=$host -p $4 -o HostKeyAlias=cache -o IdentitiesOnly=yes"
+  host=$(printf '%s\n' "$4" | sed 's/%/%%/g')
+  options="-F none -i $2 -o UserKnownHostsFile=$3 -o HostName=$host -p $5 -o HostKeyAlias=cache -o IdentitiesOnly=yes"
   options="$options -o BatchMode=yes -o ConnectTimeout=10 -o StrictHostKeyChecking=yes -o GlobalKnownHostsFile=/dev/null"
   NIX_SSHOPTS="$options -o LogLevel=INFO" timeout 60 nix --extra-experimental-features nix-command \
-    store dump-path --store ssh://nix-ssh@cache "$probe" >"$work/probe" 2>"$log" </dev/null || return
+    store dump-path --store "$1://nix-ssh@cache" "$probe" >"$work/probe" 2>"$log" </dev/null || return
   if ! nix-store --dump "$probe" | cmp -s - "$work/probe"; then
     echo "it answered with something else than asked for" >"$log"
     return 1

@@ -229,7 +229,7 @@ observe_server() {
   ask_sshd
   # While sshd's answer is missing, nothing is known.
   if [ ! -s "$work/sshd" ]; then return; fi
-  observe_sshd forcecommand '*/nix-store --serve'
+  observe_sshd forcecommand '*-nixos-cache-serve'
   observe_sshd authorizedkeysfile "$data/authorized_keys *"
   observe_sshd disableforwarding yes
   observe_sshd permittty no

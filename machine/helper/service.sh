@@ -9,7 +9,8 @@ works() {
 }
 
 # Whether user nix-ssh is let in and can read a path, as a client would: by a key that only this check has, which sshd
-# takes from a file of its own while the check lasts.
+# takes from a file of its own while the check lasts. By ssh-ng, which every Nix serves; coming ones have no `ssh`
+# (`nix-store --serve`), and a client that uses it checks that itself.
 serves() {
   # shellcheck disable=SC2046 # words
   set -- $(way_in)
@@ -20,7 +21,7 @@ serves() {
   own_host_keys >"$work/known_hosts"
   make_run_folder
   write 644 "$run/check_key" <"$work/check.pub"
-  if read_patiently "$work/check" "$work/known_hosts" "$address" "$port"; then
+  if read_patiently ssh-ng "$work/check" "$work/known_hosts" "$address" "$port"; then
     rm -f "$run/check_key"
     return
   fi

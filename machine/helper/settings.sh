@@ -1,5 +1,5 @@
 # The settings of a machine: what makes it a server or a client. They are part of its NixOS configuration.
-module_files="default.nix module.nix warm.nix"
+module_files="default.nix module.nix warm.nix ssh-ng-filter.py"
 our_files="$module_files host server.json client.json"
 
 # settings ROLE: stdin is one line of JSON, the options of services.nixos-cache for that role. For a server that is to be a client
@@ -73,7 +73,7 @@ check_deployed() {
   deployed=$current/etc/nixos-cache/$1.json
   if cmp -s "$2" "$deployed"; then return; fi
   fail "the running system does not have the settings of services.nixos-cache.$1 yet, and its owner deploys them (rebuild.by)" \
-    "Deploy them with the module nixos/module.nix, then run \`pulumi up\` again: what waits for them is done then." \
+    "Deploy them with the module of the folder nixos, then run \`pulumi up\` again: what waits for them is done then." \
     "They are, as JSON (all machines' together: pulumi stack output settings --json):" "$(in_lines "$2")" \
     "The system has:" "$(in_lines "$deployed" 2>/dev/null || echo none)"
 }

@@ -75,7 +75,7 @@ describe("before the owners have deployed the settings", () => {
       "the running system does not have the settings of services.nixos-cache.client yet",
     );
     const hostKey = await home().lab.hostKey("kalaw");
-    const settings = { address: "kalaw", hostKey, port: 22, priority: null };
+    const settings = { address: "kalaw", hostKey, port: 22, priority: null, protocol: null };
     expect(said).toContain(JSON.stringify({ servers: { kalaw: settings } }));
   });
 });

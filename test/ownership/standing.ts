@@ -48,7 +48,7 @@ export async function expectWorking(
 ): Promise<void> {
   const path = await buildNewPath(home.lab, server);
   const { copying } = await fetchPath(home.lab, client, path);
-  expect(copying).toContain(`from 'ssh://nix-ssh@${server}'`);
+  expect(copying).toMatch(new RegExp(`from 'ssh(-ng)?://nix-ssh@${server}'`));
   const { stdout, stderr } = await home.stack.run([
     ...["up", "--yes", "--skip-preview", "--expect-no-changes"],
     ...args,

@@ -57,8 +57,8 @@ export class FetchLoop {
   async #fetch(path: string): Promise<void> {
     const began = Date.now();
     const { code, stderr } = await this.#home.tryOn(this.#client, `nix-store --realise ${path}`);
-    const came =
-      code === 0 && stderr.includes(`copying path '${path}' from 'ssh://nix-ssh@${this.#server}'`);
+    const from = new RegExp(`copying path '${path}' from 'ssh(-ng)?://nix-ssh@${this.#server}'`);
+    const came = code === 0 && from.test(stderr);
     this.fetches.push({ path, began, ended: Date.now(), ...(!came && { failure: stderr }) });
   }
 }

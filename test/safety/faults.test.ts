@@ -216,7 +216,7 @@ async function asAWhole(home: Home, host: string, before: State, said: string): 
 
 /** The running system was built with our files, and git has them as the program wants it. */
 const followsFiles = `cd /etc/nixos/nixos-cache
-  for file in default.nix module.nix warm.nix server.json client.json; do
+  for file in default.nix module.nix warm.nix ssh-ng-filter.py server.json client.json; do
     [ ! -e $file ] && [ ! -e /run/current-system/etc/nixos-cache/$file ] || cmp $file /run/current-system/etc/nixos-cache/$file || exit
   done
   ! git status --porcelain . | grep -v '^ A'`;

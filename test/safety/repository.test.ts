@@ -113,7 +113,9 @@ test("files that git lost are shown to it again, and it alone", async () => {
   const { stdout } = await home().stack.run(["preview"]);
   for (const host of hosts)
     expect(stdout).toMatch(
-      new RegExp(`${host} has drifted: default.nix [a-z. ]+ hidden from Nix: git does not know it`),
+      new RegExp(
+        `${host} has drifted: default.nix [a-z. -]+ hidden from Nix: git does not know it`,
+      ),
     );
   await home().up();
   await asBefore();

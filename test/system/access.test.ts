@@ -66,15 +66,29 @@ describe("who may read", () => {
 });
 
 describe("what nix-ssh may do", () => {
-  test("no shell: whatever is asked for, it is nix-store --serve", async () => {
+  test("no shell: whatever is asked for, it is nix-store --serve, or the filter before the daemon", async () => {
     // The protocol's magic number and a version; the answer is the server's magic number (Nix, serve-protocol.hh).
     const hello = String.raw`printf '\353\235\014\071\000\000\000\000\007\002\000\000\000\000\000\000'`;
-    for (const command of ["id", "/bin/sh", "nix-store --import", "nix-daemon --stdio"]) {
+    for (const command of [
+      "id",
+      "/bin/sh",
+      "nix-store --import",
+      "'; nix-daemon'",
+      "'$(id) nix-daemon'",
+    ]) {
       const answer = await home().on(
         "pai",
         `${hello} | ${ssh(identity)} ${command} | od -An -tx1 -N4`,
       );
       expect(answer.trim(), command).toBe("cb ee 52 54");
+    }
+    // The magic numbers of the worker protocol (worker-protocol.hh).
+    for (const command of ["nix-daemon --stdio", "/run/nix-daemon '--store; id'"]) {
+      const answer = await home().on(
+        "pai",
+        String.raw`printf 'cxin\000\000\000\000' | ${ssh(identity)} ${command} | od -An -tx1 -N4`,
+      );
+      expect(answer.trim(), command).toBe("6f 69 78 64");
     }
   });
 

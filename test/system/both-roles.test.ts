@@ -36,7 +36,7 @@ test("two machines that serve each other", async () => {
   ] as const) {
     const path = await buildNewPath(home().lab, server);
     const fetched = await fetchPath(home().lab, client, path);
-    expect(fetched.copying).toContain(`ssh://nix-ssh@${server}`);
+    expect(fetched.copying).toMatch(new RegExp(`ssh(-ng)?://nix-ssh@${server}`));
     expect(fetched.signedBy).toMatch(new RegExp(`^${server}-`));
   }
   await home().stack.run(["preview", "--expect-no-changes"]);

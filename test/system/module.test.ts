@@ -101,7 +101,7 @@ describe("on its own, with typed options", () => {
       exposeauthinfo: "yes",
     });
     expect(config.forcecommand).toMatch(
-      /^\/nix\/store\/[^/]+\/bin\/prlimit --as=\d+ \/nix\/store\/[^/]+\/bin\/nix-store --serve$/,
+      /^\/nix\/store\/[^/]+\/bin\/prlimit --as=\d+ \/nix\/store\/[^/]+-nixos-cache-serve$/,
     );
   });
 
@@ -136,7 +136,7 @@ describe("on its own, with typed options", () => {
 
   test("a client's servers have defaults: their name, port 22, Nix's own priority", async () => {
     expect(await evaluate("config.services.nixos-cache.client.servers", alone(fetches))).toEqual({
-      kalaw: { address: "kalaw", port: 22, hostKey, priority: null },
+      kalaw: { address: "kalaw", port: 22, hostKey, priority: null, protocol: null },
     });
   });
 
@@ -219,11 +219,6 @@ describe("what cannot work is told", () => {
       "services.nixos-cache only lets clients read: take out nix.sshServe.write, or services.nixos-cache.server.",
     ],
     [
-      "another protocol",
-      alone(serves, 'nix.sshServe.protocol = "ssh-ng";'),
-      "services.nixos-cache serves by the protocol ssh: take out nix.sshServe.protocol.",
-    ],
-    [
       "nix-ssh among the users that sshd refuses",
       alone(serves, 'services.openssh.settings.DenyUsers = [ "guest" "nix-ssh" ];'),
       "services.nixos-cache serves as user nix-ssh: take nix-ssh out of services.openssh.settings.DenyUsers and DenyGroups.",
@@ -297,6 +292,7 @@ describe("a wrong type is refused, with the option's name", () => {
     [`${server}.hostKey`, `${server}.hostKey = "${hostKey}\\n* ssh-ed25519 AAAA";`],
     [`${server}.priority`, `${fetches} ${server}.priority = -1;`],
     [`${server}.priority`, `${fetches} ${server}.priority = 2147483648;`],
+    [`${server}.protocol`, `${fetches} ${server}.protocol = "https";`],
   ])("%s, %s", async (option, options) => {
     const { code, stderr } = await tryEvaluate("config.services.nixos-cache", alone(options));
     expect(code).not.toBe(0);
@@ -330,7 +326,9 @@ describe("with the files that `pulumi up` writes", () => {
   }
   const server = settingsJson({ onlyOurKeys: true });
   const client = settingsJson({
-    servers: { kalaw: { address: "kalaw.lan", port: 2222, hostKey, priority: 30 } },
+    servers: {
+      kalaw: { address: "kalaw.lan", port: 2222, hostKey, priority: 30, protocol: "ssh" },
+    },
   });
 
   test("without any it does nothing: the line that imports it may stay", async () => {
@@ -346,9 +344,15 @@ describe("with the files that `pulumi up` writes", () => {
     });
     const { files } = await evaluate<{ files: string[] }>(effects, ours);
     expect(files.sort()).toEqual(
-      ["client.json", "default.nix", "module.nix", "probe", "server.json", "warm.nix"].map(
-        (name) => `nixos-cache/${name}`,
-      ),
+      [
+        "client.json",
+        "default.nix",
+        "module.nix",
+        "probe",
+        "server.json",
+        "ssh-ng-filter.py",
+        "warm.nix",
+      ].map((name) => `nixos-cache/${name}`),
     );
     const text = (name: string) =>
       evaluate(`config.environment.etc."nixos-cache/${name}".text`, ours);
@@ -402,12 +406,15 @@ const text = fc.oneof(
   fc.constantFrom(...nasty),
 );
 
+const protocol = fc.option(fc.constantFrom("ssh" as const, "ssh-ng" as const));
+
 test("any settings come through the real Nix unchanged, and are as it writes them itself", async () => {
   const server = fc.record({
     address: text,
     port: fc.integer({ min: 1, max: 65535 }),
     hostKey: text,
     priority: fc.option(fc.nat()),
+    protocol,
   });
   const samples = fc
     .sample(fc.dictionary(fc.oneof(label, text), server), 200)
@@ -427,6 +434,7 @@ test("the module makes of any servers the options that NixOS documents", async (
     port: fc.constantFrom(22, 2222),
     hostKey: fc.constant(hostKey),
     priority: fc.option(fc.nat(100)),
+    protocol,
   });
   const samples = fc
     .sample(fc.dictionary(label, server, { minKeys: 1, maxKeys: 4 }), 25)
@@ -458,8 +466,8 @@ test("the module makes of any servers the options that NixOS documents", async (
       .sort()
       .flatMap((name) => servers[name] ?? []);
     const urls = caches.map(
-      ({ address, priority }) =>
-        `ssh://nix-ssh@${address}${priority === null ? "" : `?priority=${priority}`}`,
+      ({ address, priority, protocol }) =>
+        `${protocol ?? "ssh"}://nix-ssh@${address}${priority === null ? "" : `?priority=${priority}`}`,
     );
     const blocks = caches.map(
       ({ address, port }) =>

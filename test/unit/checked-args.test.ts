@@ -20,6 +20,7 @@ const inputs: Row[] = [
   ["server", "warm.flake", "me/machines; id", "is no flake for a server"],
   ["server", "rotation", { a: 1 }, "is no text"],
   ["client", "priority", 2 ** 31, "is no priority"],
+  ["client", "protocol", "ssh-ng; id", "is no protocol of Nix"],
   ["client", "confirmWithin", "70; reboot", "is no number of seconds"],
   ["client", "onlyOurs", "false", "is neither true nor false"],
   ["server", "takeOver", "false", "is neither true nor false"],

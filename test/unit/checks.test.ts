@@ -121,7 +121,10 @@ describe("a machine", () => {
   const wrong = (...given: Parameters<typeof facts>) =>
     machineFindings(facts(...given)).map(({ wrong }) => wrong);
 
-  test("as it should be", () => expect(wrong("")).toEqual([]));
+  test.each(["", "setting\tsubstituters\tssh-ng://nix-ssh@kalaw?priority=10"])(
+    "as it should be %s",
+    (change) => expect(wrong(change)).toEqual([]),
+  );
 
   test.each([
     ["no nixos", "it does not run NixOS"],

@@ -74,7 +74,12 @@ function kalawAndPai(): { kalaw: CacheServer; pai: CacheClient } {
   );
   const pai = new CacheClient(
     "pai",
-    { connection: { host: "192.0.2.2", port: 2222, hostKey }, server: kalaw, priority: 30 },
+    {
+      connection: { host: "192.0.2.2", port: 2222, hostKey },
+      server: kalaw,
+      priority: 30,
+      protocol: "ssh-ng",
+    },
     record,
   );
   return { kalaw, pai };
@@ -197,7 +202,7 @@ describe("one server and one client", () => {
     const trusted = await value(kalaw.trustedPublicKey);
     const settings =
       `{"servers":{"kalaw":{"address":"kalaw","hostKey":"${hostKey}","port":22,` +
-      '"priority":30}}}\n';
+      '"priority":30,"protocol":"ssh-ng"}}}\n';
     expect(await inputs("pai-settings")).toEqual({
       connection: expect.objectContaining({ host: "192.0.2.2", port: 2222 }),
       ...run(`settings client --module ${moduleVersion}`, ofPai),
@@ -350,7 +355,7 @@ describe("one server and one client", () => {
   test("say what their owners need to deploy, and what another client would need", async () => {
     const { kalaw, pai } = kalawAndPai();
     expect(await value(kalaw.settings)).toEqual({ onlyOurKeys: false });
-    const server = { address: "kalaw", port: 22, hostKey, priority: 30 };
+    const server = { address: "kalaw", port: 22, hostKey, priority: 30, protocol: "ssh-ng" };
     expect(await value(pai.settings)).toEqual({ servers: { kalaw: server } });
     expect(await value(kalaw.address)).toBe("kalaw");
     expect(await value(kalaw.port)).toBe(22);
@@ -442,7 +447,7 @@ test("a client of two caches is authorized on both and knows both", async () => 
   const { servers } = JSON.parse(text);
   expect(Object.keys(servers)).toEqual(["kalaw", "nas"]);
   expect(servers.kalaw.priority).toBe(1);
-  expect(servers.nas).toMatchObject({ address: "nas", port: 2200, priority: 0 });
+  expect(servers.nas).toMatchObject({ address: "nas", port: 2200, priority: 0, protocol: null });
   expect(all.get("desk-identity")?.inputs.stdin).toMatch(
     /^{.*}\nnas 2200 ssh-ed25519 \S+ nas-\S+:\S+\nkalaw 22 ssh-ed25519 \S+ kalaw-\S+:\S+\n\n-----BEGIN/,
   );
@@ -742,7 +747,7 @@ describe("a server and a client in two stacks", () => {
       ["desk", "desk-helper", "desk-identity", "desk-key", "desk-settings"].sort(),
     );
     expect(JSON.parse(String((await inputs("desk-settings"))?.stdin)).servers).toEqual({
-      nas: { address: "nas.lan", port: 2200, hostKey, priority: null },
+      nas: { address: "nas.lan", port: 2200, hostKey, priority: null, protocol: null },
     });
     expect((await lines())[0]).toBe(`nas.lan 2200 ${hostKey} ${trustedPublicKey} other`);
   });

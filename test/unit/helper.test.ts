@@ -30,8 +30,13 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-function run(shell: string, script: string, { input = "", cwd = folder, args = [] as string[] }) {
-  return spawnSync(shell, ["-c", script, ...args], { input, cwd, encoding: "utf8" });
+function run(shell: string, script: string, { input = "", cwd = folder }) {
+  return spawnSync(shell, ["-c", script], { input, cwd, encoding: "utf8" });
+}
+
+/** It is longer than an argument of a program can be. */
+function unpackInto(folder: string, shell: string) {
+  return spawnSync(shell, ["-s", folder], { input: unpackHelper, encoding: "utf8" });
 }
 
 describe("the helper's files", () => {
@@ -41,6 +46,7 @@ describe("the helper's files", () => {
     expect(paths.filter((path) => !/^steps\/[a-z-]+\.sh$/.test(path))).toEqual([
       "nixos/default.nix",
       "nixos/module.nix",
+      "nixos/ssh-ng-filter.py",
       "nixos/warm.nix",
     ]);
   });
@@ -53,7 +59,7 @@ describe("the helper's files", () => {
   });
 
   test.each(["sh", "bash"])("are unpacked as they are, under %s, with their checksums", (shell) => {
-    const unpacked = run(shell, unpackHelper, { args: ["unpack", folder] });
+    const unpacked = unpackInto(folder, shell);
     expect([unpacked.status, unpacked.stderr]).toEqual([0, ""]);
     for (const [name, original] of Object.entries(helperFolders)) {
       expect(spawnSync("diff", ["-r", original, join(folder, name)]).status).toBe(0);
@@ -107,7 +113,7 @@ describe("a call of the helper", () => {
   test("is one of the helper that stands there, if it is this one and whole", () => {
     const standing = join(folder, ".nixos-cache-helper");
     mkdirSync(standing);
-    run("sh", unpackHelper, { args: ["unpack", standing] });
+    unpackInto(standing, "sh");
     // Sudo here runs `sh -c …` and shows what that does.
     const startedFrom = () => {
       const traced = `sudo() { shift; shift; sh -x "$@" 2>&1; }; ${callOnce("no-such-step", "fay")}`;

@@ -10,11 +10,23 @@ import {
 const hostKey = "ssh-ed25519 AAAA";
 
 test("settings are one line of JSON without spaces, keys sorted", () => {
-  const nas = { port: 22, address: "nas.lan", priority: null, hostKey };
-  const kalaw = { hostKey, priority: 30, port: 2222, address: "kalaw" };
+  const nas: ServerForClient = {
+    port: 22,
+    address: "nas.lan",
+    priority: null,
+    protocol: null,
+    hostKey,
+  };
+  const kalaw: ServerForClient = {
+    protocol: "ssh-ng",
+    hostKey,
+    priority: 30,
+    port: 2222,
+    address: "kalaw",
+  };
   expect(settingsJson({ servers: { nas, kalaw } })).toBe(
-    `{"servers":{"kalaw":{"address":"kalaw","hostKey":"${hostKey}","port":2222,"priority":30},` +
-      `"nas":{"address":"nas.lan","hostKey":"${hostKey}","port":22,"priority":null}}}\n`,
+    `{"servers":{"kalaw":{"address":"kalaw","hostKey":"${hostKey}","port":2222,"priority":30,"protocol":"ssh-ng"},` +
+      `"nas":{"address":"nas.lan","hostKey":"${hostKey}","port":22,"priority":null,"protocol":null}}}\n`,
   );
   expect(settingsJson({ onlyOurKeys: true })).toBe('{"onlyOurKeys":true}\n');
   const warm = { systems: ["pai", "nas"], flake: "/srv", startAt: "daily", user: null, keep: 3 };
@@ -69,7 +81,7 @@ test("a server of another stack says how its client gets on with its key there",
 test("servers are asked in the order of the list, from the priority of the first", () => {
   const priorities = (names: string[], priority?: number) => {
     const servers = names.map((name) => ({ name, address: name, port: 22, hostKey }));
-    const settings = Object.entries(serversForClient("pai", servers, priority));
+    const settings = Object.entries(serversForClient("pai", servers, { priority }));
     return Object.fromEntries(settings.map(([name, { priority }]) => [name, priority]));
   };
   expect(priorities(["nas", "kalaw"])).toEqual({ nas: 0, kalaw: 1 });
@@ -90,5 +102,5 @@ test("two servers of one name or address are refused, for of other stacks' that 
 });
 
 function serverNamed(address: string): ServerForClient {
-  return { address, port: 22, hostKey, priority: null };
+  return { address, port: 22, hostKey, priority: null, protocol: null };
 }

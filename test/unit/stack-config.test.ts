@@ -248,7 +248,7 @@ describe("every mistake is named, with what to write instead", () => {
     [
       "a typo in a client",
       client({ priorty: 1 }),
-      "nixos-cache:clients.pai.priorty is no setting: write one of connection, servers, priority, rotation, gone, mayBeOff, rebuild, confirmWithin, onlyOurs, takeOver",
+      "nixos-cache:clients.pai.priorty is no setting: write one of connection, servers, priority, protocol, rotation, gone, mayBeOff, rebuild, confirmWithin, onlyOurs, takeOver",
     ],
     [
       "a typo in a server",
@@ -258,7 +258,7 @@ describe("every mistake is named, with what to write instead", () => {
     [
       "a server's setting of a client",
       client({ onlyOurKeys: true }),
-      "nixos-cache:clients.pai.onlyOurKeys is no setting: write one of connection, servers, priority, rotation, gone, mayBeOff, rebuild, confirmWithin, onlyOurs, takeOver",
+      "nixos-cache:clients.pai.onlyOurKeys is no setting: write one of connection, servers, priority, protocol, rotation, gone, mayBeOff, rebuild, confirmWithin, onlyOurs, takeOver",
     ],
     [
       "a typo in a connection",
@@ -700,6 +700,11 @@ describe("every mistake is named, with what to write instead", () => {
       "nixos-cache:clients.pai.rotation is no text: write any word or number, like 2",
     ],
     // Nix leaves out a cache with more than 32 bits can hold.
+    [
+      "a protocol that Nix does not have",
+      client({ protocol: "https" }),
+      "nixos-cache:clients.pai.protocol is no protocol of Nix: write ssh or ssh-ng, or leave it out",
+    ],
     ...[-1, 1.5, 2_147_483_648, "30"].map((value): [string, Record<string, unknown>, string] => [
       `priority ${value}`,
       client({ priority: value }),

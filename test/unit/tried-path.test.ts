@@ -29,11 +29,13 @@ describe("fetched", () => {
   const url = "from\tssh://nix-ssh@kalaw.lan?priority=10";
   const signed = "signed\tkalaw-20260101T000000Z";
 
-  test("from its server, with its signature", () => {
-    expect(fetched("fetched\t80", url, signed)).toBe(
-      "pai fetched it in 80 ms, signed by kalaw-20260101T000000Z",
-    );
-  });
+  test.each([url, url.replace("ssh:", "ssh-ng:")])(
+    "from its server, by either protocol, with its signature: %s",
+    (url) =>
+      expect(fetched("fetched\t80", url, signed)).toBe(
+        "pai fetched it in 80 ms, signed by kalaw-20260101T000000Z",
+      ),
+  );
 
   test("not at all, from elsewhere, without a signature", () => {
     expect(() => fetched("failed\terror: no substituter")).toThrow("pai could not fetch it: error");

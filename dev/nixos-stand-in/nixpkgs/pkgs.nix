@@ -165,6 +165,7 @@ let
       "sshd=/usr/sbin/sshd"
     ];
     procps = debian "procps" "procps" "ps" [ "free" "pgrep" "pidof" "pkill" "ps" "sysctl=/usr/sbin/sysctl" "top" "uptime" "watch" ];
+    python3 = debian "python3" "python3" "python3" [ "python3" ];
     # As on NixOS, where nothing in the store is setuid: the sudo that works is /run/wrappers/bin/sudo.
     sudo = writeShellScriptBin "sudo" ''
       echo "sudo: $0 must be owned by uid 0 and have the setuid bit set" >&2
