@@ -8,7 +8,7 @@ const nix = "nix --extra-experimental-features nix-command";
 const store = "'ssh-ng://localhost?remote-program=/filter'";
 const readOnly = "nixos-cache: this cache only lets clients read";
 const operation = { isValidPath: 1, setOptions: 19, queryPathInfo: 26, queryValidPaths: 31 };
-const [narFromPath, queryMissing, build] = [38, 40, 46];
+const [narFromPath, queryMissing, queryRealisation, build] = [38, 40, 43, 46];
 const allowed = [1, 19, 26, 31, 38, 40, 43, 46];
 
 // Nix 2.26 and the newest: real daemons, and the filter between them and a client.
@@ -142,6 +142,17 @@ EOT
       await daemon.sh(`nix-store --delete ${elsewhere}`);
     });
 
+    // A daemon that wants a feature for realisations refuses without having read the string, whose length it would then
+    // take for an operation: 23 is the list of all paths.
+    test("no request is hidden in another, of a realisation", async () => {
+      const client = await greeted();
+      client.send(number(queryRealisation), string("x".repeat(23)));
+      expect(await answer(client)).toBe(0);
+      expect(await isValid(client, path)).toBe(1);
+      client.close();
+      expect(await client.rest()).toHaveLength(0);
+    });
+
     test("a derivation's outputs are not built", async () => {
       const client = await greeted();
       client.send(number(build), number(1), string(`${path}!out`), number(0));
@@ -186,6 +197,12 @@ EOT
       const empty = Buffer.alloc(1 << 20);
       if (!what.includes("string")) for (let i = 0; i < 9; i++) client.send(empty);
       expect(await client.refusal()).toBe("nixos-cache: a request has more than 8388608 bytes");
+    });
+
+    test("more paths to copy than a daemon should set up: an end", async () => {
+      const client = await greeted();
+      client.send(number(build), number(20_000), Buffer.concat(Array(10_001).fill(string(path))));
+      expect(await client.refusal()).toBe("nixos-cache: a request has more than 10000 paths");
     });
 
     test.each([
