@@ -241,7 +241,7 @@ in
                 default = null;
                 description = ''
                   The protocol to fetch by. A server with this module serves both. `null` is `ssh-ng` where this machine
-                  has Nix 2.34 or newer, else `ssh`.
+                  has Nix 2.34 or newer, else `ssh`, with Lix too.
                 '';
               };
             };
@@ -289,7 +289,8 @@ in
         script = "systemctl try-restart nix-daemon.service";
       };
       # A client that lies can make a session take memory, and open as many as it likes: one ends by its own limit
-      # (ForceCommand), and all together have no more than this. nix-ssh gets its number when it is made.
+      # (ForceCommand), and all together have no more than this: a hundred sessions, of four or five processes and threads
+      # each. nix-ssh gets its number when it is made.
       systemd.services.nixos-cache-limits = {
         description = "Limits what the clients of pulumi-nixos-cache take together";
         wantedBy = [ "multi-user.target" ];
@@ -298,7 +299,7 @@ in
           RemainAfterExit = true;
         };
         script = ''
-          systemctl set-property --runtime "user-$(id -u nix-ssh).slice" MemoryMax=2G TasksMax=256
+          systemctl set-property --runtime "user-$(id -u nix-ssh).slice" MemoryMax=2G TasksMax=512
         '';
       };
       nix.extraOptions = lib.mkAfter "extra-allowed-users = nix-ssh\n";

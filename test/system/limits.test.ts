@@ -46,7 +46,7 @@ test("all clients' sessions together have a limit of memory and of processes", a
   });
   expect((await limits()).stdout.trim().split("\n").sort()).toEqual([
     "MemoryMax=2147483648",
-    "TasksMax=256",
+    "TasksMax=512",
   ]);
   await home().on("kalaw", "pkill -u nix-ssh");
   await open;
