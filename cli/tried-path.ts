@@ -34,9 +34,10 @@ export function fetchedInWords(
   }
   const url = answer.text("from");
   if (url === undefined) throw new Error(`${client} had it already, nobody knows where from`);
-  // By either of Nix's protocols over SSH. What follows a `?` are Nix's own parameters.
-  const [place] = url.split("?");
-  if (place?.replace(/^ssh-ng:/, "ssh:") !== `ssh://nix-ssh@${from.address}`) {
+  // By either of Nix's protocols over SSH; of the newer one Nix 2.26 says no more. What follows a `?` are Nix's own parameters.
+  const [place = ""] = url.split("?");
+  const there = `nix-ssh@${from.address}`;
+  if (![`ssh://${there}`, `ssh-ng://${there}`, "ssh-ng://"].includes(place)) {
     throw new Error(`${client} fetched it from somebody else: ${plainWords(url)}`);
   }
   const signers = answer.all("signed").map(([name = ""]) => name);

@@ -29,7 +29,7 @@ describe("fetched", () => {
   const url = "from\tssh://nix-ssh@kalaw.lan?priority=10";
   const signed = "signed\tkalaw-20260101T000000Z";
 
-  test.each([url, url.replace("ssh:", "ssh-ng:")])(
+  test.each([url, url.replace("ssh:", "ssh-ng:"), "from\tssh-ng://"])(
     "from its server, by either protocol, with its signature: %s",
     (url) =>
       expect(fetched("fetched\t80", url, signed)).toBe(
