@@ -1,5 +1,6 @@
 import { expect } from "vitest";
 import { buildNewPath, fetchPath } from "../../dev/lab/demonstration.ts";
+import { ownProtocol } from "../own-protocol.ts";
 import type { Home } from "../system/home.ts";
 
 /** Whose a machine is, and which keys count there. */
@@ -48,7 +49,7 @@ export async function expectWorking(
 ): Promise<void> {
   const path = await buildNewPath(home.lab, server);
   const { copying } = await fetchPath(home.lab, client, path);
-  expect(copying).toMatch(new RegExp(`from 'ssh(-ng)?://nix-ssh@${server}'`));
+  expect(copying).toContain(`from '${ownProtocol}://nix-ssh@${server}'`);
   const { stdout, stderr } = await home.stack.run([
     ...["up", "--yes", "--skip-preview", "--expect-no-changes"],
     ...args,

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { buildNewPath, fetchPath } from "../../dev/lab/demonstration.ts";
 import { until } from "../../dev/lab/until.ts";
+import { ownProtocol } from "../own-protocol.ts";
 import { FetchLoop } from "../rotation/fetch-loop.ts";
 import { watchNix, workDuring } from "../rotation/work-on-hosts.ts";
 import { useHome } from "./home.ts";
@@ -36,7 +37,7 @@ test("two machines that serve each other", async () => {
   ] as const) {
     const path = await buildNewPath(home().lab, server);
     const fetched = await fetchPath(home().lab, client, path);
-    expect(fetched.copying).toMatch(new RegExp(`ssh(-ng)?://nix-ssh@${server}`));
+    expect(fetched.copying).toContain(`${ownProtocol}://nix-ssh@${server}`);
     expect(fetched.signedBy).toMatch(new RegExp(`^${server}-`));
   }
   await home().stack.run(["preview", "--expect-no-changes"]);
@@ -67,7 +68,9 @@ test("one of them is off: the other serves and builds on", async () => {
   await buildNewPath(home().lab, "kalaw");
   await home().lab.powerOn("pai");
   const path = await buildNewPath(home().lab, "kalaw");
-  expect((await fetchPath(home().lab, "pai", path)).copying).toContain("ssh://nix-ssh@kalaw");
+  expect((await fetchPath(home().lab, "pai", path)).copying).toContain(
+    `${ownProtocol}://nix-ssh@kalaw`,
+  );
 });
 
 test("destroy takes away both parts of both", async () => {

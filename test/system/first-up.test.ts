@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { buildNewPath, fetchPath } from "../../dev/lab/demonstration.ts";
+import { ownProtocol } from "../own-protocol.ts";
 import { useHome } from "./home.ts";
 
 const home = useHome();
@@ -52,7 +53,7 @@ test("which rebuilt each machine once", async () => {
 test("pai fetches what kalaw built before the up, and what it builds after", async () => {
   for (const path of [builtBefore, await buildNewPath(home().lab, "kalaw")]) {
     const fetched = await fetchPath(home().lab, "pai", path);
-    expect(fetched.copying).toBe(`copying path '${path}' from 'ssh://nix-ssh@kalaw'...`);
+    expect(fetched.copying).toBe(`copying path '${path}' from '${ownProtocol}://nix-ssh@kalaw'...`);
     expect(fetched.signedBy).toMatch(/^kalaw-\d{8}T\d{6}Z$/);
   }
 });

@@ -1,6 +1,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
+import { ownProtocol } from "../own-protocol.ts";
 import { useHome } from "./home.ts";
 
 const home = useHome();
@@ -151,7 +152,7 @@ describe("later", () => {
     );
     await home().up();
     expect(await home().on("pai", "cat /etc/nix/nix.conf")).toContain(
-      "ssh://nix-ssh@kalaw?priority=30",
+      `${ownProtocol}://nix-ssh@kalaw?priority=30`,
     );
   });
 

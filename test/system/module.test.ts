@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { type ServerForClient, settingsJson } from "../../components/settings.ts";
 import { generateSigningKeypair } from "../../keys/signing-key.ts";
 import { helperFiles } from "../../machine/helper.ts";
+import { ownProtocol } from "../own-protocol.ts";
 import { useHome } from "./home.ts";
 
 const home = useHome(["pai"]);
@@ -151,7 +152,7 @@ describe("on its own, with typed options", () => {
       "extra-substituters = https://own.example",
       "!include /var/lib/nixos-cache/nix.conf",
       "extra-allowed-users = nix-ssh",
-      "extra-substituters = ssh://nix-ssh@kalaw",
+      `extra-substituters = ${ownProtocol}://nix-ssh@kalaw`,
     ]);
     expect(fallback).toBe(false);
   });
@@ -171,7 +172,7 @@ describe("on its own, with typed options", () => {
     );
     expect(shown.split("\n")).toEqual([
       "allowed-users = @wheel nix-ssh",
-      "substituters = https://own.example ssh://nix-ssh@kalaw",
+      `substituters = https://own.example ${ownProtocol}://nix-ssh@kalaw`,
       "trusted-users = fay",
     ]);
   });
@@ -467,7 +468,7 @@ test("the module makes of any servers the options that NixOS documents", async (
       .flatMap((name) => servers[name] ?? []);
     const urls = caches.map(
       ({ address, priority, protocol }) =>
-        `${protocol ?? "ssh"}://nix-ssh@${address}${priority === null ? "" : `?priority=${priority}`}`,
+        `${protocol ?? ownProtocol}://nix-ssh@${address}${priority === null ? "" : `?priority=${priority}`}`,
     );
     const blocks = caches.map(
       ({ address, port }) =>

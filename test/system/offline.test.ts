@@ -1,6 +1,7 @@
 import { afterAll, expect, test } from "vitest";
 import { buildNewPath } from "../../dev/lab/demonstration.ts";
 import { until } from "../../dev/lab/until.ts";
+import { ownProtocol } from "../own-protocol.ts";
 import { useHome } from "./home.ts";
 
 const home = useHome(undefined, { after: "up" });
@@ -71,6 +72,6 @@ test("an update with a machine off fails with its name, and goes through when it
   await home().lab.powerOn("pai");
   await home().up();
   expect(await home().on("pai", "cat /etc/nix/nix.conf")).toContain(
-    "ssh://nix-ssh@kalaw?priority=30",
+    `${ownProtocol}://nix-ssh@kalaw?priority=30`,
   );
 });

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { buildNewPath, fetchPath } from "../../dev/lab/demonstration.ts";
+import { ownProtocol } from "../own-protocol.ts";
 import { keysOf, storedKeypair } from "../rotation/keys.ts";
 import { useHome } from "./home.ts";
 
@@ -27,7 +28,9 @@ test("over IPv6 alone, and through a jump host: first up and a fetch", async () 
   expect(stdout + stderr).not.toContain("could not be looked at");
   await home().set("plan", "false");
   await home().up();
-  expect(await home().on("pai", "cat /etc/nix/nix.conf")).toContain(`ssh://nix-ssh@[${kalaw}]`);
+  expect(await home().on("pai", "cat /etc/nix/nix.conf")).toContain(
+    `${ownProtocol}://nix-ssh@[${kalaw}]`,
+  );
   await newPathReachesPai();
   await home().stack.run(["preview", "--expect-no-changes"]);
 });

@@ -1,4 +1,5 @@
 import { beforeAll, expect, test } from "vitest";
+import { ownProtocol } from "../own-protocol.ts";
 import { useHome } from "./home.ts";
 
 const home = useHome(["kalaw", "pai"], { after: "up" });
@@ -67,7 +68,10 @@ test("the client fetches a system that the server has built ahead of time", asyn
   const [, next = ""] = await kept();
   expect(next).toMatch(/nixos-system-pai/);
   const { code, stderr } = await home().tryOn("pai", `nix-store --realise ${next}`);
-  expect([code, stderr]).toEqual([0, expect.stringContaining("from 'ssh://nix-ssh@kalaw'")]);
+  expect([code, stderr]).toEqual([
+    0,
+    expect.stringContaining(`from '${ownProtocol}://nix-ssh@kalaw'`),
+  ]);
   expect(await home().on("pai", `cat ${next}/etc/mark`)).toBe("one");
 });
 
