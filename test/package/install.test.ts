@@ -26,7 +26,8 @@ test("the tarball is small and has what runs, and nothing else", async () => {
     (file) =>
       !/^dist\/((components|config|keys|machine|plugin|cli(\/\w+)?)\/)?[\w-]+\.(js|js\.map|d\.ts)$/.test(
         file,
-      ) && !/^dist\/((machine\/helper|cli\/questions)\/[\w-]+\.sh|nixos\/[\w-]+\.nix)$/.test(file),
+      ) &&
+      !/^dist\/((machine\/helper|cli\/questions)\/[\w-]+\.sh|nixos\/[\w-]+\.(nix|py))$/.test(file),
   );
   expect(odd.sort()).toEqual([
     "LICENSE",
