@@ -2,7 +2,7 @@ import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 import { vitestCache } from "./test/vitest-cache.ts";
 
-// Real hosts, engines and builds: long limits, which no good run reaches.
+// Long limits, which no good run reaches: time decides no test, on a busy computer either.
 const patient = { testTimeout: 300_000, hookTimeout: 900_000 };
 
 export default defineConfig({
@@ -10,7 +10,7 @@ export default defineConfig({
   cacheDir: vitestCache,
   test: {
     projects: [
-      { extends: true, test: { name: "unit", include: ["test/unit/**/*.test.ts"] } },
+      { extends: true, test: { name: "unit", include: ["test/unit/**/*.test.ts"], ...patient } },
       {
         extends: true,
         test: {

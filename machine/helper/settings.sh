@@ -1,5 +1,6 @@
 # The settings of a machine: what makes it a server or a client. They are part of its NixOS configuration.
-module_files="default.nix module.nix warm.nix ssh-ng-filter.py"
+# In the order of their names, as the program hashes them (machine/helper.ts).
+module_files="default.nix module.nix ssh-ng-filter.py warm.nix"
 our_files="$module_files host server.json client.json"
 
 # settings ROLE: stdin is one line of JSON, the options of services.nixos-cache for that role. For a server that is to be a client
