@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { Answer } from "../../cli/answer.ts";
-import { found, seenAt } from "../../cli/found.ts";
-import { importLines } from "../../cli/import-lines.ts";
-import { machineSpec } from "../../cli/machine-spec.ts";
-import { settingsOf, stackFile } from "../../cli/stack-file.ts";
+import { found, seenAt } from "../../cli/init/found.ts";
+import { importLines } from "../../cli/init/import-lines.ts";
+import { machineSpec } from "../../cli/init/machine-spec.ts";
+import { settingsOf, stackFile } from "../../cli/init/stack-file.ts";
 
 const hostKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB";
 

@@ -1,4 +1,4 @@
-import { hostName, port } from "../machine/argument-schemas.ts";
+import { hostName, port } from "../../machine/argument-schemas.ts";
 
 /** A machine as a person names it to `init`. */
 export interface MachineSpec {

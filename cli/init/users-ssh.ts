@@ -1,10 +1,10 @@
 import { spawn } from "node:child_process";
 import { text } from "node:stream/consumers";
-import { asRoot, sudoExplained } from "../machine/as-root.ts";
-import { plainWords } from "../machine/plain-words.ts";
-import { quoted } from "../machine/quoted.ts";
-import { Answer } from "./answer.ts";
-import { type QuestionName, question } from "./ask.ts";
+import { asRoot, sudoExplained } from "../../machine/as-root.ts";
+import { plainWords } from "../../machine/plain-words.ts";
+import { quoted } from "../../machine/quoted.ts";
+import { Answer } from "../answer.ts";
+import { type QuestionName, question } from "../ask.ts";
 import type { MachineSpec } from "./machine-spec.ts";
 
 /** Where a machine is, as the person's own ssh says. */

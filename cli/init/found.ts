@@ -1,6 +1,6 @@
-import { complaintAboutHostKey } from "../machine/host-key.ts";
-import { plainWords } from "../machine/plain-words.ts";
-import { type Answer, wholeNumber } from "./answer.ts";
+import { complaintAboutHostKey } from "../../machine/host-key.ts";
+import { plainWords } from "../../machine/plain-words.ts";
+import { type Answer, wholeNumber } from "../answer.ts";
 import type { Module } from "./import-lines.ts";
 
 /** What a machine is like before it is a cache, or fetches from one. */
