@@ -1,10 +1,9 @@
 import { spawn } from "node:child_process";
 import { text } from "node:stream/consumers";
-import { asRoot, sudoExplained } from "../../machine/as-root.ts";
+import { sudoExplained } from "../../machine/as-root.ts";
 import { plainWords } from "../../machine/plain-words.ts";
-import { quoted } from "../../machine/quoted.ts";
 import { Answer } from "../answer.ts";
-import { type QuestionName, question } from "../ask.ts";
+import { type QuestionName, question, questionCommand } from "../question.ts";
 import type { MachineSpec } from "./machine-spec.ts";
 
 /** Where a machine is, as the person's own ssh says. */
@@ -69,7 +68,7 @@ export class UsersSsh {
    * @throws UnknownHostKey, or Error in words for a person
    */
   async ask(name: QuestionName, spec: MachineSpec, words: readonly string[] = []): Promise<Answer> {
-    const command = asRoot(["sh", "-s", "--", ...words.map(quoted)].join(" "), spec.user);
+    const command = questionCommand(words, spec.user);
     const careful = ["-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-T"];
     const { status, stdout, stderr } = await this.#run(
       [...careful, ...target(spec), command],
