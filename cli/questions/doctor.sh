@@ -21,26 +21,13 @@ work=$(mktemp -d /run/nixos-cache-call.XXXXXX) || exit
 trap 'rm -rf "$work"' EXIT
 trap 'exit 143' INT TERM
 
-# answer FIELD…
-answer() {
-  line=$1
-  shift
-  for field in "$@"; do line=$(printf '%s\t%s' "$line" "$(printf %s "$field" | tr '\t\n' '  ')"); done
-  printf '%s\n' "$line"
-}
-
 if [ -e /etc/NIXOS ] && [ -e /run/current-system/nixos-version ]; then answer nixos "$(cat /run/current-system/nixos-version)"; fi
 answer nix "$(nix --version 2>/dev/null | sed 's/.* //')"
 answer time "$(date +%s)"
 sshd -T 2>/dev/null | sed -n 's/^subsystem sftp /sftp\t/p'
 answer daemon "$(systemctl is-active nix-daemon.socket 2>/dev/null)"
 
-# The configuration is read as its owner: it may name files that are not theirs to read, or pipes.
-owner=$(stat -L -c %u /etc/nixos)
-group=$(stat -L -c %g /etc/nixos)
-named=$(timeout 10 setpriv --reuid "$owner" --regid "$group" --clear-groups \
-  find -L /etc/nixos -maxdepth 6 -name '.?*' -prune -o -path /etc/nixos/nixos-cache -prune -o \
-  -type f -name '*.nix' -size -1000k -exec grep -lsE -D skip '^[^#]*(/nixos-cache([^a-zA-Z0-9_-]|$)|services\.nixos-cache)' {} + 2>/dev/null | head -n 1)
+named=$(importing "$(readlink -f /etc/nixos)")
 answer import "$(if [ -n "$named" ]; then echo yes; else echo no; fi)"
 
 for folder in /nix/store /var/lib /etc/nixos /boot; do
@@ -57,11 +44,7 @@ for folder in /nix/store /var/lib/nixos-cache /etc/nixos /etc/ssh; do
   case $type in tmpfs | ramfs) answer volatile "$folder" "$type" ;; esac
 done
 
-config() {
-  nix --extra-experimental-features nix-command config show 2>/dev/null ||
-    nix --extra-experimental-features nix-command show-config 2>/dev/null
-}
-config | sed -n 's/^\(substituters\|trusted-public-keys\|secret-key-files\|allowed-users\|substitute\|fallback\|require-sigs\) = /setting\t\1\t/p'
+nix_settings | sed -n 's/^\(substituters\|trusted-public-keys\|secret-key-files\|allowed-users\|substitute\|fallback\|require-sigs\) = /setting\t\1\t/p'
 
 # Without the configuration of ssh and the guard, so that what is wrong between the two machines is told by ssh itself.
 while [ $# -ge 4 ]; do

@@ -26,25 +26,6 @@ current=/run/current-system
 nixos=$(readlink -f /etc/nixos)
 if [ -L /etc/nixos/flake.nix ]; then nixos=$(dirname "$(readlink -f /etc/nixos/flake.nix)"); fi
 
-# answer FIELD…
-answer() {
-  line=$1
-  shift
-  for field in "$@"; do line=$(printf '%s\t%s' "$line" "$(printf %s "$field" | tr '\t\n' '  ')"); done
-  printf '%s\n' "$line"
-}
-
-# as_owner COMMAND…: as the user whose the configuration is, who may have put links and pipes there.
-as_owner() {
-  timeout 10 setpriv --reuid "$(stat -c %u "$nixos")" --regid "$(stat -c %g "$nixos")" --clear-groups "$@"
-}
-
-# modules PATTERN: files of the configuration with a match.
-modules() {
-  as_owner find -L "$nixos" -maxdepth 6 -name '.?*' -prune -o -path "$nixos/nixos-cache" -prune -o \
-    -type f -name '*.nix' -size -1000k -exec grep -lsE -D skip "$1" {} + 2>/dev/null
-}
-
 if [ -e /etc/NIXOS ] && [ -e $current/nixos-version ]; then answer nixos "$(cat $current/nixos-version)"; fi
 answer nix "$(nix --version 2>/dev/null | sed 's/.* //')"
 answer hostname "$(cat /proc/sys/kernel/hostname)"
@@ -67,15 +48,15 @@ if [ -d "$nixos" ]; then
   while [ "$at" != / ] && [ ! -e "$at/.git" ]; do at=$(dirname "$at"); done
   if [ "$at" != / ]; then answer repository "$at"; fi
   if command -v git >/dev/null; then answer git; fi
-  imported=$(modules '^[^#]*(/nixos-cache([^a-zA-Z0-9_-]|$)|services\.nixos-cache)' | head -n 1)
+  imported=$(importing "$nixos")
   if [ -n "$imported" ]; then answer imported "$imported"; fi
   # The machine's own module, by its name in it.
-  module=$(modules "hostName *= *\"$(cat /proc/sys/kernel/hostname)\"" | grep -v '/flake\.nix$' | head -n 1)
+  module=$(modules "$nixos" "hostName *= *\"$(cat /proc/sys/kernel/hostname)\"" | grep -v '/flake\.nix$' | head -n 1)
   for file in configuration.nix flake.nix; do
     if [ -z "$module" ] && [ -e "$nixos/$file" ]; then module=$nixos/$file; fi
   done
   if [ -n "$module" ]; then
-    line=$(as_owner grep -m 1 -nE '(^|[^a-zA-Z])imports *=' "$module" 2>/dev/null | cut -d: -f1)
+    line=$(as_owner "$nixos" grep -m 1 -nE '(^|[^a-zA-Z])imports *=' "$module" 2>/dev/null | cut -d: -f1)
     answer module "$module" "${line:-0}"
   fi
 fi
@@ -100,10 +81,7 @@ elif [ ! -e "$derivation" ]; then
   answer elsewhere
 fi
 if getent passwd nix-ssh >/dev/null; then answer serves; fi
-{
-  nix --extra-experimental-features nix-command config show 2>/dev/null ||
-    nix --extra-experimental-features nix-command show-config 2>/dev/null
-} | sed -n 's/^substituters = //p' | tr ' ' '\n' | sed -n 's|^ssh\(-ng\)\{0,1\}://|fetches\t&|p'
+nix_settings | sed -n 's/^substituters = //p' | tr ' ' '\n' | sed -n 's|^ssh\(-ng\)\{0,1\}://|fetches\t&|p'
 if [ -e /var/lib/nixos-cache/owners ]; then
   while read -r role stack _; do answer belongs "$role" "$stack"; done </var/lib/nixos-cache/owners
 fi
