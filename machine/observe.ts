@@ -8,7 +8,7 @@ import { JumpHosts, NotReached, type SshAddress } from "./ssh-connection.ts";
 import type { SshLogin } from "./ssh-login.ts";
 
 /** Until a machine, or a jump host, has let the operator in. */
-const dialSeconds = 5;
+export const dialSeconds = 5;
 
 /** Who looks: the stack, as organization/project/stack, and the operator's login. */
 export interface Observer {

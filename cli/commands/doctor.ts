@@ -2,22 +2,18 @@ import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { promisify } from "node:util";
 import { ConfigError } from "../../config/config-error.ts";
-import type { MachineSettings } from "../../config/machines.ts";
-import type { StackConfig } from "../../config/stack-config.ts";
 import { bareHostKey } from "../../machine/host-key.ts";
-import { observe } from "../../machine/observe.ts";
-import type { SshLogin } from "../../machine/ssh-login.ts";
 import { keysOfAgent } from "../agent.ts";
-import { ask } from "../ask.ts";
 import { type ComputerFacts, computerFindings } from "../checks/computer.ts";
 import { fetchFinding } from "../checks/fetching.ts";
 import type { Finding } from "../checks/finding.ts";
 import { loginFinding } from "../checks/login.ts";
 import { machineFindings } from "../checks/machine.ts";
 import { standingFindings } from "../checks/standing.ts";
+import { type Look, lookAtMachines } from "../look-at-machines.ts";
 import { PulumiError } from "../pulumi.ts";
-import { addressOf, machinesInOrder } from "../roles.ts";
-import { type Keys, readKeys, readSettings, readStackName } from "../stack.ts";
+import { addressOf } from "../roles.ts";
+import { readKeys, readSettings, readStackName, type Stack } from "../stack.ts";
 
 /** What is wrong in one place: this computer, or a machine. */
 export interface Diagnosis {
@@ -33,7 +29,7 @@ export async function doctor({ json = false }: { json?: boolean }): Promise<bool
   const { facts, stack } = await lookAtComputer();
   const all: Diagnosis[] = [
     { place: "this computer", findings: computerFindings(facts) },
-    ...(stack === undefined ? [] : await lookAtMachines(stack)),
+    ...(stack === undefined ? [] : await diagnoses(stack)),
   ];
   console.log(json ? JSON.stringify(all) : inWords(all));
   if (!json && stack === undefined) {
@@ -42,15 +38,7 @@ export async function doctor({ json = false }: { json?: boolean }): Promise<bool
   return stack !== undefined && all.every(({ findings }) => findings.length === 0);
 }
 
-/** What it takes to look at the machines. */
-interface Known {
-  name: string;
-  settings: StackConfig;
-  login: SshLogin;
-  keys: Keys;
-}
-
-async function lookAtComputer(): Promise<{ facts: ComputerFacts; stack: Known | undefined }> {
+async function lookAtComputer(): Promise<{ facts: ComputerFacts; stack: Stack | undefined }> {
   const [node, version] = await Promise.all([
     firstLine("node", ["--version"]),
     firstLine("pulumi", ["version"]),
@@ -76,51 +64,47 @@ async function lookAtComputer(): Promise<{ facts: ComputerFacts; stack: Known | 
   }
 }
 
-/** All machines at once. */
-function lookAtMachines(stack: Known): Promise<Diagnosis[]> {
-  return Promise.all(
-    machinesInOrder(stack.settings).map(async ([name, machine]) => ({
-      place: name,
-      findings: await lookAt(name, machine, stack),
-    })),
-  );
+/** What is wrong with each machine. */
+async function diagnoses(stack: Stack): Promise<Diagnosis[]> {
+  const looks = await lookAtMachines(stack, "doctor", (name) => {
+    const caches = cachesOf(name, stack);
+    const words = caches.flatMap(({ address, port, hostKey }) => [
+      address,
+      String(port),
+      ...bareHostKey(hostKey).split(" "),
+    ]);
+    // Each cache may take ten seconds to say nothing.
+    return { words, seconds: 30 + 10 * caches.length };
+  });
+  return looks.map((look) => ({ place: look.name, findings: findingsOf(look, stack) }));
 }
 
-async function lookAt(
-  name: string,
-  { connection, rebuild }: MachineSettings,
-  { name: stack, settings, login, keys }: Known,
-): Promise<Finding[]> {
-  const caches = (settings.clients[name]?.servers ?? []).map((server) => ({
-    name: server,
-    ...addressOf(server, settings),
-    trustedKey: keys.servers[server]?.trustedPublicKey,
-  }));
-  const words = caches.flatMap(({ address, port, hostKey }) => [
-    address,
-    String(port),
-    ...bareHostKey(hostKey).split(" "),
-  ]);
-  const [observation, answer] = await Promise.all([
-    observe({ ...connection, component: name }, { stack, login }),
-    // Each cache may take ten seconds to say nothing.
-    ask("doctor", connection, login, words, 30 + 10 * caches.length).catch((error: Error) => error),
-  ]);
+function findingsOf({ name, machine, observation, answer, at }: Look, stack: Stack): Finding[] {
   // Neither can say more than the other of a machine that lets nobody in.
   if (answer instanceof Error) return [loginFinding(answer.message)];
+  const caches = cachesOf(name, stack);
   // Of what is not there yet, nothing can be wrong.
   const isSetUp = observation.state === "known";
   return [
     ...standingFindings(observation),
     ...machineFindings({
       answer,
-      at: Date.now(),
-      serves: isSetUp && Object.hasOwn(settings.servers, name),
-      isRebuiltByPulumi: rebuild?.by !== "owner",
+      at,
+      serves: isSetUp && Object.hasOwn(stack.settings.servers, name),
+      isRebuiltByPulumi: machine.rebuild?.by !== "owner",
       caches: isSetUp ? caches : [],
     }),
     ...caches.flatMap((cache) => fetchFinding(answer, cache, { name, hasKey: isSetUp })),
   ];
+}
+
+/** The servers that a machine fetches from, as it should reach them. */
+function cachesOf(name: string, { settings, keys }: Stack) {
+  return (settings.clients[name]?.servers ?? []).map((server) => ({
+    name: server,
+    ...addressOf(server, settings),
+    trustedKey: keys.servers[server]?.trustedPublicKey,
+  }));
 }
 
 function inWords(all: readonly Diagnosis[]): string {

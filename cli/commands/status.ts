@@ -1,8 +1,6 @@
 import { setTimeout } from "node:timers/promises";
-import { observe } from "../../machine/observe.ts";
-import { ask } from "../ask.ts";
+import { lookAtMachines } from "../look-at-machines.ts";
 import { columns, type MachineStatus, machineStatus, statusRow } from "../machine-status.ts";
-import { machinesInOrder } from "../roles.ts";
 import { readStack, type Stack } from "../stack.ts";
 import { table } from "../table.ts";
 
@@ -16,7 +14,7 @@ export interface StatusOptions {
 export async function status({ json = false, watch }: StatusOptions): Promise<void> {
   const stack = await readStack();
   for (;;) {
-    const machines = await look(stack);
+    const machines = await statusOf(stack);
     const shown = json ? JSON.stringify(machines) : inWords(machines, Date.now());
     // Over what stood there (ECMA-48: cursor to the top, erase all), unless it goes to a file.
     const clear = watch !== undefined && !json && process.stdout.isTTY ? "\u001b[H\u001b[2J" : "";
@@ -26,16 +24,10 @@ export async function status({ json = false, watch }: StatusOptions): Promise<vo
   }
 }
 
-/** All machines at once: it takes as long as the slowest. */
-function look(stack: Stack): Promise<MachineStatus[]> {
-  return Promise.all(
-    machinesInOrder(stack.settings).map(async ([name, { connection }]) => {
-      const [observation, answer] = await Promise.all([
-        observe({ ...connection, component: name }, { stack: stack.name, login: stack.login }),
-        ask("status", connection, stack.login).catch((error: Error) => error),
-      ]);
-      return machineStatus(name, stack, observation, answer);
-    }),
+async function statusOf(stack: Stack): Promise<MachineStatus[]> {
+  const looks = await lookAtMachines(stack, "status");
+  return looks.map(({ name, observation, answer }) =>
+    machineStatus(name, stack, observation, answer),
   );
 }
 

@@ -61,12 +61,18 @@ function clientsOf(server: string, { settings }: Stack): string[] {
 }
 
 async function build(stack: Stack, server: string) {
-  const answer = await ask("build", connectionOf(stack, server), stack.login, [randomUUID()], 60);
+  const answer = await ask("build", connectionOf(stack, server), stack.login, {
+    words: [randomUUID()],
+    seconds: 60,
+  });
   return pathBuilt(server, answer);
 }
 
 async function fetch(stack: Stack, client: string, server: string, path: string) {
-  const answer = await ask("fetch", connectionOf(stack, client), stack.login, [path], 120);
+  const answer = await ask("fetch", connectionOf(stack, client), stack.login, {
+    words: [path],
+    seconds: 120,
+  });
   return fetchedInWords(plainWords(client), answer, {
     server,
     address: addressOf(server, stack.settings).address,
