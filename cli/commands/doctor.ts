@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { ConfigError } from "../../config/config-error.ts";
 import { bareHostKey } from "../../machine/host-key.ts";
@@ -131,7 +132,14 @@ async function firstLine(program: string, args: string[]): Promise<string | unde
   }
 }
 
+/** The oldest Pulumi CLI that this program's own project file allows. */
 function neededPulumi(): string {
-  const text = readFileSync(new URL("../../Pulumi.yaml", import.meta.url), "utf8");
-  return /^requiredPulumiVersion: *["']?>= *([\d.]+)/m.exec(text)?.[1] ?? "3.226.0";
+  const file = new URL("../../Pulumi.yaml", import.meta.url);
+  const version = /^requiredPulumiVersion: *["']?>= *([\d.]+)/m.exec(readFileSync(file, "utf8"));
+  if (version?.[1] === undefined) {
+    throw new Error(
+      `${fileURLToPath(file)} has no requiredPulumiVersion: install this program anew`,
+    );
+  }
+  return version[1];
 }
