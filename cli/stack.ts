@@ -56,7 +56,7 @@ export async function readSettings(): Promise<{ settings: StackConfig; login: ()
   const login = () => {
     checkOperatorLogin(settings, {
       secretSettings: entries.flatMap(([key, { secret }]) => (secret ? [key] : [])),
-      agentSocket: process.env.SSH_AUTH_SOCK,
+      agentVariable: process.env.SSH_AUTH_SOCK,
     });
     return sshLogin(settings);
   };

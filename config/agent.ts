@@ -1,4 +1,4 @@
-import ssh from "ssh2";
+import { agentSocketOf, keysOfAgent } from "../machine/ssh-agent.ts";
 import { ConfigError, namespace } from "./config-error.ts";
 import type { StackConfig } from "./stack-config.ts";
 
@@ -14,11 +14,11 @@ export async function checkAgent(
   variable = process.env.SSH_AUTH_SOCK,
   seconds = 5,
 ): Promise<void> {
-  const socket = agentSocket ?? variable;
+  const socket = agentSocketOf(agentSocket, variable);
   if (privateKey !== undefined || socket === undefined) return;
   const named = agentSocket === undefined ? "SSH_AUTH_SOCK" : `${namespace}:agentSocket`;
   const instead = `run pulumi config set --secret ${namespace}:privateKey < ~/.ssh/id_ed25519`;
-  const keys = await keysOf(socket, seconds);
+  const keys = await keysOfAgent(socket, seconds);
   if (keys === undefined) {
     throw new ConfigError(
       `the SSH agent at ${socket} (${named}) does not answer: start it, or ${instead}`,
@@ -28,20 +28,5 @@ export async function checkAgent(
     throw new ConfigError(
       `the SSH agent at ${socket} (${named}) holds no keys: run ssh-add, or ${instead}`,
     );
-  }
-}
-
-/** How many keys an agent holds; undefined without an answer. */
-async function keysOf(socket: string, seconds: number): Promise<number | undefined> {
-  let limit: NodeJS.Timeout | undefined;
-  try {
-    return await new Promise((resolve) => {
-      limit = setTimeout(resolve, seconds * 1000, undefined);
-      ssh.createAgent(socket).getIdentities((error, keys = []) => {
-        resolve(error ? undefined : keys.length);
-      });
-    });
-  } finally {
-    clearTimeout(limit);
   }
 }

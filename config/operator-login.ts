@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { PrivateKeyError, parsedPrivateKey } from "../machine/private-key.ts";
+import { agentSocketOf } from "../machine/ssh-agent.ts";
 import { ConfigError, namespace } from "./config-error.ts";
 import type { StackConfig } from "./stack-config.ts";
 
@@ -7,8 +8,8 @@ import type { StackConfig } from "./stack-config.ts";
 export interface Surroundings {
   /** Full names of the settings that stand encrypted in the stack file. */
   secretSettings: string[];
-  /** The SSH agent's socket. */
-  agentSocket: string | undefined;
+  /** The SSH agent's socket as the shell has it. */
+  agentVariable: string | undefined;
 }
 
 /**
@@ -20,9 +21,9 @@ export function checkOperatorLogin(
   {
     privateKey,
     privateKeyPassword,
-    agentSocket: ownSocket,
+    agentSocket,
   }: Pick<StackConfig, "privateKey" | "privateKeyPassword" | "agentSocket">,
-  { secretSettings, agentSocket = ownSocket }: Surroundings = surroundings(),
+  { secretSettings, agentVariable }: Surroundings = surroundings(),
 ): void {
   for (const [setting, value] of Object.entries({ privateKey, privateKeyPassword })) {
     const fullName = `${namespace}:${setting}`;
@@ -40,7 +41,7 @@ export function checkOperatorLogin(
         `${namespace}:privateKeyPassword is for privateKey, which is missing: run pulumi config rm ${namespace}:privateKeyPassword`,
       );
     }
-    if (!agentSocket) {
+    if (agentSocketOf(agentSocket, agentVariable) === undefined) {
       throw new ConfigError(
         `${namespace}:privateKey is missing and there is no SSH agent (SSH_AUTH_SOCK): ` +
           `start an agent, or run pulumi config set --secret ${namespace}:privateKey < ~/.ssh/id_ed25519`,
@@ -48,7 +49,7 @@ export function checkOperatorLogin(
     }
     return;
   }
-  if (ownSocket !== undefined) {
+  if (agentSocket !== undefined) {
     throw new ConfigError(
       `${namespace}:agentSocket is for a login by an SSH agent, and privateKey is set: take one of them out`,
     );
@@ -88,6 +89,6 @@ function surroundings(): Surroundings {
     secretSettings: z
       .array(z.string())
       .parse(JSON.parse(process.env.PULUMI_CONFIG_SECRET_KEYS || "[]")),
-    agentSocket: process.env.SSH_AUTH_SOCK,
+    agentVariable: process.env.SSH_AUTH_SOCK,
   };
 }

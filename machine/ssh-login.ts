@@ -1,5 +1,6 @@
 import type { ParsedKey } from "ssh2";
 import { PrivateKeyError, parsedPrivateKey } from "./private-key.ts";
+import { agentSocketOf } from "./ssh-agent.ts";
 
 /** By what the operator logs in: their private key, or the socket of an SSH agent that holds it. */
 export type SshLogin = { key: ParsedKey } | { agent: string };
@@ -24,8 +25,8 @@ export function sshLogin(
   variable: string | undefined = process.env.SSH_AUTH_SOCK,
 ): SshLogin {
   if (privateKey !== undefined) return { key: parsed(privateKey, privateKeyPassword) };
-  const agent = agentSocket ?? variable;
-  if (!agent) throw new Error("there is neither a private key nor an SSH agent");
+  const agent = agentSocketOf(agentSocket, variable);
+  if (agent === undefined) throw new Error("there is neither a private key nor an SSH agent");
   return { agent };
 }
 

@@ -1,4 +1,5 @@
 import { plainWords } from "../../machine/plain-words.ts";
+import { quoted } from "../../machine/quoted.ts";
 import { type Check, type Finding, findings } from "./finding.ts";
 import { atLeast } from "./versions.ts";
 
@@ -14,8 +15,13 @@ export interface ComputerFacts {
   stackFailure?: string | undefined;
   /** Mistakes in the stack's settings, a line each. */
   mistakes: readonly string[];
-  /** Of the SSH agent, where it is what logs in: how many keys it holds; undefined, it does not answer. */
-  agent?: { keys: number | undefined };
+  /** The SSH agent, where it is what logs in. */
+  agent?: {
+    /** Its socket, where the settings name it; else the shell does. */
+    own?: string | undefined;
+    /** How many keys it holds; undefined, it does not answer. */
+    keys: number | undefined;
+  };
 }
 
 /** Node that runs TypeScript as it is. */
@@ -97,14 +103,17 @@ const settings: Check<ComputerFacts> = ({ mistakes }) =>
 
 const agent: Check<ComputerFacts> = ({ agent }) => {
   if (agent === undefined || (agent.keys ?? 0) > 0) return [];
-  return agent.keys === 0
-    ? [{ wrong: "the SSH agent holds no keys", todo: "run ssh-add" }]
-    : [
-        {
-          wrong: "the SSH agent does not answer",
-          todo: "start one: eval $(ssh-agent), then run ssh-add; or set nixos-cache:privateKey",
-        },
-      ];
+  const { own, keys } = agent;
+  const who = `the SSH agent${own === undefined ? "" : ` at ${own} (nixos-cache:agentSocket)`}`;
+  if (keys === 0) {
+    const todo = own === undefined ? "run ssh-add" : `run SSH_AUTH_SOCK=${quoted(own)} ssh-add`;
+    return [{ wrong: `${who} holds no keys`, todo }];
+  }
+  const todo =
+    own === undefined
+      ? "start one: eval $(ssh-agent), then run ssh-add; or set nixos-cache:privateKey"
+      : "start it, or correct nixos-cache:agentSocket";
+  return [{ wrong: `${who} does not answer`, todo }];
 };
 
 export const computerFindings = (facts: ComputerFacts): Finding[] =>

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { ConfigError } from "../../config/config-error.ts";
 import { bareHostKey } from "../../machine/host-key.ts";
-import { keysOfAgent } from "../agent.ts";
+import { agentSocketOf, keysOfAgent } from "../../machine/ssh-agent.ts";
 import { type ComputerFacts, computerFindings } from "../checks/computer.ts";
 import { fetchFinding } from "../checks/fetching.ts";
 import type { Finding } from "../checks/finding.ts";
@@ -54,8 +54,10 @@ async function lookAtComputer(): Promise<{ facts: ComputerFacts; stack: Stack | 
   try {
     const name = await readStackName();
     const { settings, login } = await readSettings();
-    const usesAgent = settings.privateKey === undefined && process.env.SSH_AUTH_SOCK;
-    if (usesAgent) facts.agent = { keys: await keysOfAgent() };
+    const socket = agentSocketOf(settings.agentSocket);
+    if (settings.privateKey === undefined && socket !== undefined) {
+      facts.agent = { own: settings.agentSocket, keys: await keysOfAgent(socket) };
+    }
     return { facts, stack: { name, settings, login: login(), keys: await readKeys() } };
   } catch (error) {
     if (error instanceof PulumiError) facts.stackFailure = error.said;

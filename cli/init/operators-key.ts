@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import input from "@inquirer/input";
 import { PrivateKeyError, parsedPrivateKey } from "../../machine/private-key.ts";
-import { keysOfAgent } from "../agent.ts";
+import { agentSocketOf, keysOfAgent } from "../../machine/ssh-agent.ts";
 import type { Place } from "./users-ssh.ts";
 
 /**
@@ -19,7 +19,9 @@ export async function operatorsKey(
 ): Promise<string | undefined> {
   let file = identity;
   if (file === undefined) {
-    if (((await keysOfAgent()) ?? 0) > 0) return undefined;
+    const socket = agentSocketOf(undefined);
+    const keys = socket === undefined ? undefined : await keysOfAgent(socket);
+    if (keys !== undefined && keys > 0) return undefined;
     if (!isTerminal) {
       throw new Error(
         "there is no SSH agent that holds a key: run ssh-add, or name your private key, like --identity ~/.ssh/id_ed25519",

@@ -29,6 +29,14 @@ describe("this computer", () => {
     ["the SSH agent holds no keys", { agent: { keys: 0 } }],
     ["the SSH agent does not answer", { agent: { keys: undefined } }],
     [
+      "the SSH agent at /run/agent (nixos-cache:agentSocket) holds no keys",
+      { agent: { own: "/run/agent", keys: 0 } },
+    ],
+    [
+      "the SSH agent at /run/agent (nixos-cache:agentSocket) does not answer",
+      { agent: { own: "/run/agent", keys: undefined } },
+    ],
+    [
       "you are not logged in to a backend, where Pulumi keeps what it has made",
       {
         stackFailure:

@@ -19,28 +19,32 @@ const locked = newKey("locked", "a passphrase");
 
 const both = {
   secretSettings: ["nixos-cache:privateKey", "nixos-cache:privateKeyPassword"],
-  agentSocket: undefined,
+  agentVariable: undefined,
 };
 
 test("a secret key, one with its passphrase, or an agent will do", () => {
   checkOperatorLogin({ privateKey: open }, both);
   checkOperatorLogin({ privateKey: locked, privateKeyPassword: "a passphrase" }, both);
-  checkOperatorLogin({}, { secretSettings: [], agentSocket: "/run/agent" });
+  checkOperatorLogin({}, { secretSettings: [], agentVariable: "/run/agent" });
 });
 
 test("an agent of another socket, but not beside a key", () => {
   const agentSocket = "/run/agent";
-  checkOperatorLogin({ agentSocket }, { secretSettings: [], agentSocket: undefined });
+  for (const agentVariable of [undefined, "", "/run/another"]) {
+    checkOperatorLogin({ agentSocket }, { secretSettings: [], agentVariable });
+  }
   expect(() => checkOperatorLogin({ privateKey: open, agentSocket }, both)).toThrow(
     "nixos-cache:agentSocket is for a login by an SSH agent, and privateKey is set: take one of them out",
   );
 });
 
 test("neither key nor agent", () => {
-  expect(() => checkOperatorLogin({}, both)).toThrow(
-    "nixos-cache:privateKey is missing and there is no SSH agent (SSH_AUTH_SOCK): " +
-      "start an agent, or run pulumi config set --secret nixos-cache:privateKey < ~/.ssh/id_ed25519",
-  );
+  for (const agentVariable of [undefined, ""]) {
+    expect(() => checkOperatorLogin({}, { ...both, agentVariable })).toThrow(
+      "nixos-cache:privateKey is missing and there is no SSH agent (SSH_AUTH_SOCK): " +
+        "start an agent, or run pulumi config set --secret nixos-cache:privateKey < ~/.ssh/id_ed25519",
+    );
+  }
 });
 
 test("a key in plain text in the stack file", () => {
@@ -121,7 +125,10 @@ test("a key that is indented, or PuTTY's", () => {
 
 test("a passphrase without a key, or in plain text", () => {
   const check = (secretSettings: string[]) => () =>
-    checkOperatorLogin({ privateKeyPassword: "x" }, { secretSettings, agentSocket: "/run/agent" });
+    checkOperatorLogin(
+      { privateKeyPassword: "x" },
+      { secretSettings, agentVariable: "/run/agent" },
+    );
   expect(check(both.secretSettings)).toThrow(
     "nixos-cache:privateKeyPassword is for privateKey, which is missing: run pulumi config rm nixos-cache:privateKeyPassword",
   );
