@@ -36,7 +36,8 @@ export async function init(options: InitOptions): Promise<void> {
 
   // The servers first: the clients are asked how these look from there.
   const servers = await lookAtAll(ssh, named.servers, [], isTerminal);
-  const clients = await lookAtAll(ssh, named.clients, servers.flatMap(placesOf), isTerminal);
+  const places = servers.flatMap(({ machine }) => placesOf(machine));
+  const clients = await lookAtAll(ssh, named.clients, places, isTerminal);
   const looks = [...servers, ...clients];
   const addressed = servers.map((server) => ({ server, ...serverAddress(server, clients) }));
   for (const look of looks) console.log(lookInWords(look));

@@ -1,13 +1,14 @@
-import { isIPv4 } from "node:net";
+import { isIP } from "node:net";
 import type { Look } from "./look.ts";
+import type { Machine } from "./stack-file.ts";
 
 /** By its name if it has one, as people write it; else as the operator reaches it. */
-function addressesOf({ machine: { name, place } }: Pick<Look, "machine">): string[] {
-  return [...new Set([...(isIPv4(place.host) ? [] : [place.host]), name, place.host])];
+function addressesOf({ name, place }: Machine): string[] {
+  return [...new Set([...(isIP(place.host) !== 0 ? [] : [place.host]), name, place.host])];
 }
 
 /** Where clients may see the server: the words of the question `look`, ADDRESS PORT of each address. */
-export const placesOf = (server: Look): string[] =>
+export const placesOf = (server: Machine): string[] =>
   addressesOf(server).flatMap((address) => [address, String(server.place.port)]);
 
 /**
@@ -22,7 +23,7 @@ export function serverAddress(
   const others = clients.filter(({ machine }) => machine.name !== name);
   const seers = (address: string) =>
     others.filter(({ sees }) => sees(address, hostKey) === "seen").length;
-  const [best = name] = addressesOf(server).sort((a, b) => seers(b) - seers(a));
+  const [best = name] = addressesOf(server.machine).sort((a, b) => seers(b) - seers(a));
   const words = others.map(({ machine, sees }) => {
     const complaint = {
       seen: undefined,

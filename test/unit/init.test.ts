@@ -3,6 +3,7 @@ import { Answer } from "../../cli/answer.ts";
 import { found, seenAt } from "../../cli/init/found.ts";
 import { importLines } from "../../cli/init/import-lines.ts";
 import { machineSpec } from "../../cli/init/machine-spec.ts";
+import { placesOf } from "../../cli/init/server-address.ts";
 import { settingsOf, stackFile } from "../../cli/init/stack-file.ts";
 
 const hostKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB";
@@ -127,6 +128,23 @@ describe("what was found", () => {
       "unknown",
     ]);
   });
+});
+
+describe("the addresses by which clients may see a server", () => {
+  const places = (host: string) =>
+    placesOf({
+      name: "kalaw",
+      place: { host, port: 22, user: "root" },
+      hostKey,
+      isDeployed: false,
+    });
+
+  test.each(["192.0.2.11", "2001:db8::b", "fd00::b"])("its name before the address %s", (host) =>
+    expect(places(host)).toEqual(["kalaw", "22", host, "22"]),
+  );
+
+  test("the name that the operator reaches it by before its own", () =>
+    expect(places("kalaw.lan")).toEqual(["kalaw.lan", "22", "kalaw", "22"]));
 });
 
 describe("the stack file", () => {
