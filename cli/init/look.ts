@@ -2,6 +2,7 @@ import { type Found, found, seenAt } from "./found.ts";
 import type { MachineSpec } from "./machine-spec.ts";
 import type { Machine } from "./stack-file.ts";
 import { type Place, UnknownHostKey, type UsersSsh } from "./users-ssh.ts";
+import { detourInWords } from "./way-there.ts";
 
 /** What one look at a machine has shown. */
 export interface Look {
@@ -46,6 +47,8 @@ async function lookAt(
   isTerminal: boolean,
 ): Promise<Look> {
   const place = await ssh.place(spec);
+  const complaint = detourInWords(spec.host, place.detour);
+  if (complaint !== undefined) throw new Error(complaint);
   const answer = await ssh.ask("look", spec, addresses).catch(async (error: Error) => {
     if (!(error instanceof UnknownHostKey) || !isTerminal) throw error;
     console.log(
@@ -57,11 +60,6 @@ async function lookAt(
     return ssh.ask("look", spec, addresses);
   });
   const seen = found(answer, spec.host);
-  if (place.isBehind) {
-    throw new Error(
-      `your ssh reaches ${spec.host} by a jump or a proxy, which Pulumi does not: name it by an address that this computer reaches directly`,
-    );
-  }
   return {
     place,
     found: seen,

@@ -5,14 +5,15 @@ import { plainWords } from "../../machine/plain-words.ts";
 import { Answer } from "../answer.ts";
 import { type QuestionName, question, questionCommand } from "../question.ts";
 import type { MachineSpec } from "./machine-spec.ts";
+import type { Detour } from "./way-there.ts";
 
 /** Where a machine is, as the person's own ssh says. */
 export interface Place {
   host: string;
   port: number;
   user: string;
-  /** ssh goes by another machine, or through a program, as Pulumi does not. */
-  isBehind: boolean;
+  /** What ssh goes by; empty, it reaches the machine directly. */
+  detour: Detour;
   /** Files of private keys that ssh would try. */
   identityFiles: string[];
 }
@@ -52,13 +53,17 @@ export class UsersSsh {
         const [its, ...rest] = line.split(" ");
         return its === keyword ? [rest.join(" ")] : [];
       });
+    const [jump, command] = ["proxyjump", "proxycommand"].map((keyword) =>
+      value(keyword).find((words) => words !== "none"),
+    );
     return {
       host: value("hostname")[0] ?? spec.host,
       port: Number(value("port")[0] ?? 22),
       user: spec.user ?? "root",
-      isBehind: ["proxyjump", "proxycommand"].some((keyword) =>
-        value(keyword).some((words) => words !== "none"),
-      ),
+      detour: {
+        ...(jump === undefined ? {} : { jump }),
+        ...(command === undefined ? {} : { command }),
+      },
       identityFiles: value("identityfile"),
     };
   }

@@ -1,10 +1,15 @@
-import { describe, expect, test } from "vitest";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { Answer } from "../../cli/answer.ts";
 import { found, seenAt } from "../../cli/init/found.ts";
 import { importLines } from "../../cli/init/import-lines.ts";
 import { machineSpec } from "../../cli/init/machine-spec.ts";
 import { placesOf } from "../../cli/init/server-address.ts";
 import { settingsOf, stackFile } from "../../cli/init/stack-file.ts";
+import { UsersSsh } from "../../cli/init/users-ssh.ts";
+import { detourInWords } from "../../cli/init/way-there.ts";
 
 const hostKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB";
 
@@ -128,6 +133,35 @@ describe("what was found", () => {
       "unknown",
     ]);
   });
+});
+
+test("a machine that the user's ssh does not reach directly, by what ssh itself makes of its configuration", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "init-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, "ssh_config");
+  writeFileSync(
+    file,
+    `Host one
+  ProxyJump fay@gate:2222
+Host two
+  ProxyJump gate,door
+Host three
+  ProxyCommand connect %h
+Host four
+  HostName 2001:db8::b
+  ProxyJump none
+`,
+  );
+  const said = async (host: string) =>
+    detourInWords(host, (await new UsersSsh(file).place({ host })).detour);
+  expect(await said("one")).toMatch(
+    /^your ssh reaches one by the jump host fay@gate:2222, .* add it to the stack file by hand with connection\.jump: /,
+  );
+  expect(await said("two")).toMatch(
+    /^your ssh reaches two by several jump hosts \(gate,door\), and /,
+  );
+  expect(await said("three")).toMatch(/^your ssh reaches three by a program \(ProxyCommand\), /);
+  expect(await said("four")).toBeUndefined();
 });
 
 describe("the addresses by which clients may see a server", () => {
