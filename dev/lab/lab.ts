@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
-import { existsSync, realpathSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rm, rmdir, writeFile } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { join } from "node:path";
 import type { Report } from "../tools/report.ts";
-import { baseTree } from "./base-tree.ts";
+import { baseTrees, dropOrphans } from "./base-trees.ts";
 import { Cgroup } from "./cgroup.ts";
-import { Host, type HostKind } from "./host.ts";
+import { Host } from "./host.ts";
 import { raiseKernelLimits } from "./kernel-limits.ts";
 import { makeKeyPair } from "./key-pair.ts";
 import { type HostSort, type LabHost, sortsByName } from "./lab-host.ts";
@@ -13,8 +13,10 @@ import { withLock } from "./lock.ts";
 import { Network, operator } from "./network.ts";
 import { operatorLogsIn } from "./operator-login.ts";
 import { type Outcome, outcome } from "./outcome.ts";
+import { realPath } from "./real-path.ts";
 import { checkComputer, meetRequirements, thisComputer } from "./requirements.ts";
-import type { Suite } from "./suite.ts";
+import { settled } from "./settled.ts";
+import { upHost } from "./up-host.ts";
 
 /** How a host is. `cut`: it runs, and its network cable is unplugged. */
 export interface HostStatus {
@@ -67,14 +69,22 @@ export class Lab {
     await meetRequirements(report);
     await raiseKernelLimits(report);
     await this.locked(report, async () => {
-      await this.dropOrphans(report);
-      const trees = await this.baseTrees(report);
+      await dropOrphans(
+        this.hosts.map((name) => this.host(name)),
+        this,
+        report,
+      );
+      const suites = new Set([...this.sorts.values()].map(({ suite }) => suite));
+      const trees = await baseTrees(suites, this, report);
       await makeKeyPair(this.operatorKeyFile, "operator of the lab");
       await this.network.up();
       await settled(
-        [...this.sorts].map(async ([name, { kind, suite }]) =>
-          this.upHost(this.host(name), { kind, newest: trees.get(suite) as string }, report),
-        ),
+        [...this.sorts].map(async ([name, { kind, suite }]) => {
+          const newest = trees.get(suite) as string;
+          const others = this.hosts.filter((other) => other !== name);
+          const operatorKeyFile = `${this.operatorKeyFile}.pub`;
+          return upHost(this.host(name), { kind, newest, others, operatorKeyFile }, report);
+        }),
       );
       await this.writeKnownHosts();
       await settled(this.hosts.map((name) => this.reachable(name)));
@@ -187,51 +197,6 @@ export class Lab {
     return line.split(" ").slice(0, 2).join(" ").trim();
   }
 
-  /** Hosts cannot run without the base tree that they are overlays of: the lab begins anew. */
-  private async dropOrphans(report: Report): Promise<void> {
-    const trees = await Promise.all(this.hosts.map((name) => this.host(name).baseTree()));
-    if (trees.every((tree) => tree === undefined || existsSync(tree))) return;
-    report("The base tree of the hosts was deleted from the cache: all are made anew");
-    for (const name of this.hosts) await this.host(name).remove();
-    await rm(join(this.folder, "stack"), { recursive: true, force: true });
-  }
-
-  /** The newest tree of each suite that a host is made from. */
-  private async baseTrees(report: Report): Promise<Map<Suite, string>> {
-    const trees = new Map<Suite, string>();
-    for (const suite of new Set([...this.sorts.values()].map((sort) => sort.suite)))
-      trees.set(suite, await baseTree(suite, this, report));
-    return trees;
-  }
-
-  private async upHost(
-    host: Host,
-    { kind, newest }: { kind: HostKind; newest: string },
-    report: Report,
-  ): Promise<void> {
-    const tree = await host.baseTree();
-    if (tree === undefined) {
-      report(`${host.name}: making it`);
-      await host.make({
-        baseTree: newest,
-        kind,
-        others: this.hosts.filter((name) => name !== host.name),
-        operatorKey: await readFile(`${this.operatorKeyFile}.pub`, "utf8"),
-      });
-    } else if (tree !== newest)
-      report(
-        `${host.name}: made by an older version, or from another suite; for a new one, take the lab down first`,
-      );
-    if ((await host.leader()) === undefined) {
-      report(`${host.name}: booting`);
-      await host.start();
-    }
-    await host.firstSwitch(report);
-    const state = await host.booted();
-    const failed = await host.exec(["systemctl", "--failed", "--plain", "--no-legend"], {});
-    report(`${host.name}: ${state}${state === "running" ? "" : `\n${failed.stdout}`}`);
-  }
-
   private async writeKnownHosts(): Promise<void> {
     const line = async (host: string) => `${this.address(host)} ${await this.hostKey(host)}\n`;
     const lines = await Promise.all(this.hosts.map(line));
@@ -292,19 +257,3 @@ export class Lab {
 }
 
 const silent: Report = () => {};
-
-/** Waits for all, so that nothing goes on behind the caller's back, then throws the first failure. */
-async function settled(all: Promise<void>[]): Promise<void> {
-  await Promise.allSettled(all);
-  await Promise.all(all);
-}
-
-/** Resolves links also for a folder that does not exist yet. */
-function realPath(path: string): string {
-  try {
-    return realpathSync(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-    return join(realPath(dirname(path)), basename(path));
-  }
-}
