@@ -3,7 +3,7 @@ import type { MachineStatus } from "../../cli/machine-status.ts";
 import { useHome } from "../system/home.ts";
 import { nixosCache } from "./nixos-cache.ts";
 
-const home = useHome(undefined, { after: "up" });
+const home = useHome(["kalaw", "pai", "inle"], { after: "up" });
 
 async function statusOf(): Promise<Record<string, MachineStatus>> {
   const { stdout, stderr } = await nixosCache(home(), ["status", "--json"]);
@@ -12,11 +12,14 @@ async function statusOf(): Promise<Record<string, MachineStatus>> {
   return Object.fromEntries(machines.map((machine) => [machine.name, machine]));
 }
 
-test("try: a new path is built on kalaw and fetched by pai", async () => {
+test("try: a new path is built on kalaw and fetched by each client", async () => {
   const { stdout, stderr, code } = await nixosCache(home(), ["try"]);
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
   expect(stdout).toMatch(/kalaw built \/nix\/store\/[0-9a-z]{32}-nixos-cache-try in \d+ ms/);
-  expect(stdout).toMatch(/pai fetched it in \d+ ms, signed by kalaw-\d{8}T\d{6}Z/);
+  for (const client of ["pai", "inle"]) {
+    const words = `${client} fetched it in \\d+ ms, signed by kalaw-\\d{8}T\\d{6}Z`;
+    expect(stdout).toMatch(new RegExp(words));
+  }
 });
 
 test("status: all is well, and pai has just fetched", async () => {
@@ -37,7 +40,7 @@ test("status: all is well, and pai has just fetched", async () => {
   }
 });
 
-test("one machine is off, one has drifted: a person sees it at a glance, and what to try next", async () => {
+test("one machine is off, one has drifted, one has just fetched: a person sees it at a glance, and what to try next", async () => {
   await home().on("pai", "echo >>/var/lib/nixos-cache/nix.conf");
   await home().lab.powerOff("kalaw");
   const [{ kalaw, pai }, seen, tried] = await Promise.all([
@@ -51,6 +54,7 @@ test("one machine is off, one has drifted: a person sees it at a glance, and wha
 
   expect(seen.stdout).toMatch(/kalaw +│ serves +│ not reached: /);
   expect(seen.stdout).toMatch(/pai +│ fetches +│ drift: nix.conf was/);
+  expect(seen.stdout).toMatch(/inle +│ fetches +│ as it should be +│ SSH: .* │ kalaw: .* ago/);
   const widths = seen.stdout.split("\n").map((line) => line.length);
   expect(Math.max(...widths)).toBeLessThanOrEqual(120);
 

@@ -33,6 +33,7 @@ describe("one machine", () => {
       state: "known",
       drift: new Map(),
       notes: [],
+      runs: new Map(),
     });
   });
 
@@ -48,6 +49,7 @@ describe("one machine", () => {
         ],
       ]),
       notes: [],
+      runs: new Map(),
     });
   });
 
@@ -61,6 +63,7 @@ describe("one machine", () => {
         "its part as a client belongs to the stack x/y/z now: this stack changes it only with takeOver: true",
         "one more key",
       ],
+      runs: new Map(),
     });
   });
 
@@ -78,6 +81,7 @@ describe("one machine", () => {
         ["keys server", "1"],
       ]),
       notes: [],
+      runs: new Map(),
     });
   });
 
