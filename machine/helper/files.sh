@@ -23,6 +23,11 @@ drop() {
   unlock_data
 }
 
+# remove_folder FOLDER: with what is in it. A mount of the owner's, as of what outlives a start (impermanence), stays, empty.
+remove_folder() {
+  rm -rf "$1" 2>"$log" || [ -z "$(ls -A "$1")" ] || fail "$1 cannot be removed" "$(last_lines)"
+}
+
 # make_data_folder: what somebody has opened is root's alone again, and what others have to read they can.
 make_data_folder() {
   mkdir -p "$data/secret/signing"

@@ -227,7 +227,10 @@ remove_settings() {
 drop_warm_systems() {
   if [ -e "$current/etc/systemd/system/nixos-cache-warm.service" ]; then return; fi
   systemctl stop nixos-cache-warm.service 2>"$log" || :
-  for folder in /var/lib /var/cache; do rm -rf "$folder/nixos-cache-warm" "$folder/private/nixos-cache-warm"; done
+  for folder in /var/lib /var/cache; do
+    remove_folder "$folder/nixos-cache-warm"
+    remove_folder "$folder/private/nixos-cache-warm"
+  done
   rm -f /var/lib/systemd/timers/stamp-nixos-cache-warm.timer
 }
 
@@ -274,8 +277,8 @@ remove_all() {
   done
   # The unit of the last trial may be about to look for its files.
   within 10 no_trial_unit || :
-  rm -rf "$data/secret"
-  rm -rf "$data" "$run"
+  rm -rf "$data/secret" "$run"
+  remove_folder "$data"
 }
 
 # no_trial_unit: while systemd does not answer, nobody knows.

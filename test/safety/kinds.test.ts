@@ -21,6 +21,10 @@ const fetches = async () => {
 };
 
 beforeAll(async () => {
+  // As with impermanence: what is to outlive a start is a mount.
+  const mount =
+    "mkdir -p /persist /var/lib/nixos-cache && mount --bind /persist /var/lib/nixos-cache";
+  await home().on("inle", mount);
   for (const host of hosts) before.set(host, await home().snapshot(host));
 });
 

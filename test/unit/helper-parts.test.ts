@@ -1,5 +1,13 @@
 import { spawnSync } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -290,4 +298,27 @@ test("of Nix's own commands only those are called that Lix has too", () => {
     "store dump-path",
     "store sign",
   ]);
+});
+
+describe("what is taken away at the end", () => {
+  const remove = () => {
+    const { status, said } = call("remove_folder $data; echo gone on");
+    return { status, said: said.replaceAll(machine, "") };
+  };
+
+  test("a folder goes with what is in it", () => {
+    expect(remove()).toEqual({ status: 0, said: "gone on\n" });
+    expect(existsSync(join(machine, "data"))).toBe(false);
+  });
+
+  test("a mount of the owner's stays, empty", () => {
+    program("rm", "/bin/rm -rf $2/*; echo busy >&2; exit 1");
+    expect(remove()).toEqual({ status: 0, said: "gone on\n" });
+  });
+
+  test("what cannot be taken away is told", () => {
+    program("rm", "echo read-only >&2; exit 1");
+    const said = "/data cannot be removed\n--- last lines:\nread-only\n";
+    expect(remove()).toEqual({ status: 1, said });
+  });
 });
