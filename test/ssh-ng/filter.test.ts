@@ -201,8 +201,8 @@ EOT
 
     test("more paths to copy than a daemon should set up: an end", async () => {
       const client = await greeted();
-      client.send(number(build), number(20_000), Buffer.concat(Array(10_001).fill(string(path))));
-      expect(await client.refusal()).toBe("nixos-cache: a request has more than 10000 paths");
+      client.send(number(build), number(2000), Buffer.concat(Array(1001).fill(string(path))));
+      expect(await client.refusal()).toBe("nixos-cache: a request has more than 1000 paths");
     });
 
     test.each([
