@@ -1,4 +1,5 @@
 import "./no-debug-messages.ts";
+import "./no-stack-traces.ts";
 import { remote } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { type Drift, noDrift, type Part } from "../machine/drift.ts";

@@ -28,10 +28,13 @@ export class Home {
     await this.stack.run(["config", "set", "--path", `nixos-cache:${setting}`, value]);
   }
 
-  /** An update that is expected to fail: what the person reads then. */
+  /** An update that is expected to fail: what the person reads then, in which there is no stack trace. */
   async failingUp(): Promise<string> {
     const { code, stdout, stderr } = await this.stack.attempt(["up", "--yes", "--skip-preview"]);
     if (code === 0) throw new Error(`the update did not fail:\n${stdout}`);
+    if (/^\s+at .*(node_modules|node:internal)/m.test(stdout + stderr)) {
+      throw new Error(`the update shows a stack trace:\n${stdout}${stderr}`);
+    }
     return stdout + stderr;
   }
 
