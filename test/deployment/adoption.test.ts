@@ -146,7 +146,7 @@ describe("onlyOurKeys", () => {
 
     const { stderr } = await home().tryOn("pai", `${sshByHand} </dev/null`);
     expect(stderr).toContain("Permission denied (publickey");
-    expect((await previewOf(home())).said).toBe("");
+    expect((await previewOf(home())).said).toBe("The update would rebuild no machine.\n");
     await expectWorking(home());
   });
 

@@ -135,7 +135,7 @@ describe("other settings", () => {
     expect(update).toContain('"priority":30');
 
     await deployOutput();
-    expect((await previewOf(home())).said).toBe("");
+    expect((await previewOf(home())).said).toBe("The update would rebuild no machine.\n");
     await expectWorking(home());
   });
 });
