@@ -257,7 +257,7 @@ END
     const { code } = await home().tryOn(
       "pai",
       `rm -rf /root/killed && cp -R ${data}/helper /root/killed && cd /root/killed
-       sed -i 's|^  rm -rf "$data" .*|  kill -KILL $$|' steps/settings.sh && grep -q KILL steps/settings.sh
+       sed -i 's|^  remove_folder "$data"$|  kill -KILL $$|' steps/settings.sh && grep -q KILL steps/settings.sh
        find steps nixos -type f | sort | xargs sha256sum >SHA256SUMS
        sh steps/main.sh remove-settings client --owner '${stack} pai'`,
       "",
