@@ -1,5 +1,6 @@
 import { plainWords } from "../machine/plain-words.ts";
 import { type Answer, wholeNumber } from "./answer.ts";
+import { cachePlace, storePlace } from "./store-place.ts";
 
 /**
  * The path that a server has built.
@@ -34,10 +35,8 @@ export function fetchedInWords(
   }
   const url = answer.text("from");
   if (url === undefined) throw new Error(`${client} had it already, nobody knows where from`);
-  // By either of Nix's protocols over SSH; of the newer one Nix 2.26 says no more. What follows a `?` are Nix's own parameters.
-  const [place = ""] = url.split("?");
-  const there = `nix-ssh@${from.address}`;
-  if (![`ssh://${there}`, `ssh-ng://${there}`, "ssh-ng://"].includes(place)) {
+  // Of ssh-ng Nix 2.26 says no more than the protocol.
+  if (storePlace(url) !== cachePlace(from.address) && url !== "ssh-ng://") {
     throw new Error(`${client} fetched it from somebody else: ${plainWords(url)}`);
   }
   const signers = answer.all("signed").map(([name = ""]) => name);

@@ -2,6 +2,7 @@ import { plainWords } from "../../machine/plain-words.ts";
 import { age } from "../age.ts";
 import { type Answer, wholeNumber } from "../answer.ts";
 import { size } from "../size.ts";
+import { cachePlace, storePlace } from "../store-place.ts";
 import { type Check, type Finding, findings } from "./finding.ts";
 import { atLeast } from "./versions.ts";
 
@@ -140,13 +141,10 @@ const nixSettings: Check<MachineFacts> = ({ answer, serves, caches }) => {
   const words = (name: string) => values.get(name)?.split(/\s+/);
   const places = "look in nix.settings, nix.extraOptions and /root/.config/nix/nix.conf";
   const found: Finding[] = [];
-  // By either of Nix's protocols over SSH, and without Nix's own parameters.
-  const substituters = words("substituters")?.map((url) =>
-    url.split("?")[0]?.replace(/^ssh-ng:/, "ssh:"),
-  );
+  const substituters = words("substituters")?.map(storePlace);
   const trusted = words("trusted-public-keys");
   for (const { name, address, trustedKey } of caches) {
-    if (substituters !== undefined && !substituters.includes(`ssh://nix-ssh@${address}`)) {
+    if (substituters !== undefined && !substituters.includes(cachePlace(address))) {
       found.push({
         wrong: `Nix does not ask ${name}: it is not among the substituters`,
         todo: `${places} for substituters without ours`,

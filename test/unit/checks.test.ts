@@ -134,6 +134,12 @@ describe("a machine", () => {
     (change) => expect(wrong(change)).toEqual([]),
   );
 
+  test("as it should be, with a cache at an IPv6 address", () => {
+    const caches = [{ name: "kalaw", address: "fd00::1", trustedKey: "kalaw-1:b=" }];
+    const change = "setting\tsubstituters\tssh://nix-ssh@[fd00::1]?priority=10";
+    expect(machineFindings(facts(change, { caches })).map(({ wrong }) => wrong)).toEqual([]);
+  });
+
   test.each([
     ["no nixos", "it does not run NixOS"],
     ["nixos\t24.05.1", "its NixOS 24.05.1 is too old"],

@@ -4,9 +4,9 @@ import { fetchedInWords, pathBuilt } from "../../cli/tried-path.ts";
 
 const path = `/nix/store/${"0".repeat(32)}-nixos-cache-try`;
 const built = (text: string) => pathBuilt("kalaw", new Answer(`${text}\nend\n`));
-const from = { server: "kalaw", address: "kalaw.lan" };
-const fetched = (...lines: string[]) =>
-  fetchedInWords("pai", new Answer([...lines, "end", ""].join("\n")), from);
+const fetched = (...lines: string[]) => fetchedFrom("kalaw.lan", ...lines);
+const fetchedFrom = (address: string, ...lines: string[]) =>
+  fetchedInWords("pai", new Answer([...lines, "end", ""].join("\n")), { server: "kalaw", address });
 
 describe("built", () => {
   test("a path", () => {
@@ -36,6 +36,11 @@ describe("fetched", () => {
         "pai fetched it in 80 ms, signed by kalaw-20260101T000000Z",
       ),
   );
+
+  test("from an IPv6 address, which Nix has in brackets", () => {
+    const url = "from\tssh://nix-ssh@[fd00::1]?priority=10";
+    expect(fetchedFrom("fd00::1", "fetched\t80", url, signed)).toMatch(/^pai fetched it/);
+  });
 
   test("not at all, from elsewhere, without a signature", () => {
     expect(() => fetched("failed\terror: no substituter")).toThrow("pai could not fetch it: error");
