@@ -52,7 +52,10 @@ export async function init(options: InitOptions): Promise<void> {
 
   const text = stackFile(stack);
   console.log(`\n${file}:\n\n${text}`);
-  if (isTerminal && !options.yes && !(await confirm({ message: `Write ${file}?` }))) return;
+  if (isTerminal && !options.yes && !(await confirm({ message: `Write ${file}?` }))) {
+    console.log("Nothing was written.");
+    return;
+  }
   await writeProject({ stack: options.stack, file, text, key });
   console.log(nextSteps(looks));
 }
