@@ -28,6 +28,7 @@ observe() {
     if [ -n "$(owner_of client)" ] && [ -e "$current/etc/nixos-cache/client.json" ]; then observe_client; fi
     observe_folder
   fi
+  observe_system_of_roles
   echo end
 }
 
@@ -164,13 +165,18 @@ observe_modes() {
 observe_role() {
   if [ -n "$(owner_of "$1")" ]; then
     observe_system "$1"
-    if [ -e "$current/etc/nixos-cache/$1.json" ]; then
-      # shellcheck disable=SC2086 # names of files
-      printf 'runs\t%s\t%s\n' "$1" "$(cd "$current/etc/nixos-cache" && cat $module_files "$1.json" | sha256sum | cut -d' ' -f1)"
-    fi
   elif [ -e "$ours/$1.json" ]; then
     found "settings $1" "$data/owners does not say whose it is as a $1"
   fi
+}
+
+# What the running system was built from, for each role that it has.
+observe_system_of_roles() {
+  for role in server client; do
+    if [ ! -e "$current/etc/nixos-cache/$role.json" ]; then continue; fi
+    # shellcheck disable=SC2086 # names of files
+    printf 'runs\t%s\t%s\n' "$role" "$(cd "$current/etc/nixos-cache" && cat $module_files "$role.json" 2>/dev/null | sha256sum | cut -d' ' -f1)"
+  done
 }
 
 # observe_system ROLE

@@ -369,7 +369,11 @@ describe("is found, told in words, and repaired by one update", () => {
       expect(driftOf(host, said), said).toContain(
         `${host} has drifted: /var/lib/nixos-cache is missing. \`pulumi up\` repairs it.`,
       );
+    expect(said).toContain("The update would rebuild no machine.");
+    const generations = () => each((host) => home().generations(host));
+    const before = await generations();
     await repaired();
+    expect(await generations()).toEqual(before);
   });
 });
 
