@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 import { Client, type ConnectConfig } from "ssh2";
 import type { Endpoint } from "./inputs.ts";
 import { type Login, methods } from "./login.ts";
+import { quote } from "./quote.ts";
 
 type Address = Pick<Endpoint, "host" | "port">;
 
@@ -43,7 +44,7 @@ export function forward(proxy: Client, to: Address): Promise<Duplex> {
     proxy.forwardOut("0.0.0.0", 0, to.host, Math.trunc(to.port), (error, channel) => {
       if (!error) return resolve(channel);
       const reason = error.message.replace(/^\(SSH\) Channel open failure: /, "");
-      reject(new Error(`ssh: rejected: connect failed (${reason})`, { cause: error }));
+      reject(new Error(`ssh: rejected: connect failed (${quote(reason)})`, { cause: error }));
     });
   });
 }

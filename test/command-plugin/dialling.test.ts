@@ -110,7 +110,7 @@ describe("dialling", () => {
     ]);
     expect(await connects({ port, dialErrorLimit: 1, proxy })).toEqual([
       "info: Dial from proxy 1/1 failed: retrying",
-      "error!: proxy: after 1 failed attempts: ssh: rejected: connect failed (Connection refused)",
+      'error!: proxy: after 1 failed attempts: ssh: rejected: connect failed ("Connection refused")',
     ]);
   });
 });
