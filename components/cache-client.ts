@@ -17,6 +17,7 @@ import type { ClientData } from "./client-data.ts";
 import { type Declared, Machine, type Step } from "./machine.ts";
 import type { MachineArgs } from "./machine-args.ts";
 import type { ServerData } from "./server-data.ts";
+import { dataOf, isOther, placeOf, type ServerOfClient } from "./server-of-client.ts";
 import {
   type ClientSettings,
   identityInput,
@@ -68,9 +69,6 @@ export interface CacheClientArgs extends MachineArgs {
    */
   taken?: TakenSteps | undefined;
 }
-
-/** A server of this stack, or the data of one in another stack. */
-export type ServerOfClient = CacheServer | pulumi.Input<ServerData>;
 
 /**
  * A NixOS machine that fetches from a `CacheServer`, with an SSH keypair of its own. The public half is
@@ -234,35 +232,6 @@ export class CacheClient extends pulumi.ComponentResource {
       of: this,
     });
   }
-}
-
-/** A server with all that its client has to know of it. */
-type KnownServer = ServerData & { whose?: "other" | undefined };
-
-function isOther(server: ServerOfClient): server is pulumi.Input<ServerData> {
-  return !(server instanceof CacheServer);
-}
-
-/** What of a server no key changes, so that a renewed one changes no settings, in a preview either. */
-function placeOf(server: ServerOfClient) {
-  if (isOther(server)) return dataOf(server);
-  const { name, address, port, hostKey } = server;
-  return pulumi.output({ name, address, port, hostKey });
-}
-
-function dataOf(server: ServerOfClient): pulumi.Output<KnownServer> {
-  if (isOther(server)) {
-    return pulumi.output(server).apply(
-      (data): KnownServer => ({
-        ...data,
-        hostKey: bareHostKey(data.hostKey),
-        authorizedKeys: data.authorizedKeys?.map(bareHostKey),
-        whose: "other",
-      }),
-    );
-  }
-  const { name, address, port, hostKey, trustedPublicKey } = server;
-  return pulumi.output({ name, address, port, hostKey, trustedPublicKey });
 }
 
 /** The newest key, and the one that the machine has said it reads with (machine/helper/identity.sh). */

@@ -6,7 +6,7 @@ import { driftInWords, driftOf, isAway } from "../machine/drift.ts";
 import type { Observation } from "../machine/observation.ts";
 import { observeAll } from "../machine/observe.ts";
 import { sshLogin } from "../machine/ssh-login.ts";
-import { CacheClient, type ServerOfClient } from "./cache-client.ts";
+import { CacheClient } from "./cache-client.ts";
 import { CacheServer } from "./cache-server.ts";
 import type { ConnectionArgs } from "./connection.ts";
 import { elsewhere } from "./elsewhere.ts";
@@ -15,6 +15,7 @@ import { inWords } from "./in-words.ts";
 import type { MachineArgs } from "./machine-args.ts";
 import { nameBelow, thisStack } from "./owner.ts";
 import { tellOfRebuilds } from "./rebuilds.ts";
+import type { ServerOfClient } from "./server-of-client.ts";
 import { takenSteps } from "./taken-steps.ts";
 import { whenKnown } from "./when-known.ts";
 
